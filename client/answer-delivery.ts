@@ -1,6 +1,6 @@
 /**
- * Wakes the runs of hibernating tasks whose permission request was answered through any channel, has expired, or no longer
- * exists.
+ * Wakes the runs of hibernating tasks when their permission requests have an answer from any channel, have expired, or
+ * no longer exist.
  */
 import type { Client } from '@temporalio/client';
 import { type HibernationToEnd, hibernationsToEnd } from '../store/hibernations.ts';

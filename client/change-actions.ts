@@ -1,6 +1,7 @@
 /**
- * Applies, undoes and rejects changes. A request is a row; the workflow `apply` carries it out on the host that has the
- * checkout. The same request, sent again while it is carried out, joins it.
+ * Applies, undoes and rejects changes. A request is stored as a row, and the workflow `apply` carries it out on the
+ * host that has the checkout. If the same request is sent again before the action has ended, both callers wait for the
+ * same action.
  */
 import type { Client } from '@temporalio/client';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -26,9 +27,9 @@ export interface ChangeActionDeps {
 }
 
 export interface ActedFile {
-  /** Relative to the top folder of the checkout. */
+  /** The file's path, relative to the top folder of the checkout. */
   readonly path: string;
-  /** The bytes of a path that is not UTF-8, in base64. */
+  /** The bytes of the path in base64. Present only if the path is not UTF-8. */
   readonly path_bytes?: string;
   readonly status: 'added' | 'modified' | 'deleted';
 }
@@ -43,9 +44,9 @@ export interface ChangeAction {
   /** The interface through which the request came. */
   readonly by: string;
   readonly requested_at: string;
-  /** Null: it has not ended. */
+  /** Null if the action has not ended. */
   readonly ended_at: string | null;
-  /** The top folder of the checkout; null before it is known. */
+  /** The top folder of the checkout. Null until the action has a journal. */
   readonly checkout: string | null;
   readonly files: readonly ActedFile[];
   readonly error_code: ErrorCode | null;
@@ -56,18 +57,18 @@ export interface WantedAction {
   readonly changeId: ChangeId;
   readonly kind: Exclude<ActionKind, 'reject'>;
   readonly by: string;
-  /** How long to wait for the end. Default: without a limit. */
+  /** How long to wait for the end of the action, in milliseconds. By default there is no limit. */
   readonly waitMs?: number;
 }
 
-/** Timeout of the call that starts the workflow. After it the call counts as lost. */
+/** Timeout of the call that starts the workflow. After this time the call counts as failed. */
 const START_MS = 5_000;
 const POLL_MS = { first: 20, longest: 250 } as const;
 
 /**
- * Applies or undoes a change. Returns the action when it is done, or as it is after `waitMs`. Fails with
- * `change_not_found`, with `change_decided` if the change is in another state, and with the error of an action that was
- * refused: `change_conflict` names the files.
+ * Applies or undoes a change. Returns the action when it is done, or after `waitMs` in its present state. Fails with
+ * `change_not_found`; with `change_decided` if the state of the change does not allow the action; or with the error of
+ * an action that was refused, e.g. `change_conflict`, whose message names the files.
  */
 export async function actOnChange(deps: ChangeActionDeps, wanted: WantedAction): Promise<ChangeAction> {
   const { changeId, kind, by, waitMs = Number.POSITIVE_INFINITY } = wanted;
@@ -84,14 +85,15 @@ export async function actOnChange(deps: ChangeActionDeps, wanted: WantedAction):
       args: [{ actionId, host }],
       workflowTaskTimeout: WORKFLOW_TASK_TIMEOUT,
       workflowIdConflictPolicy: 'USE_EXISTING',
-      // A change that was undone may be applied again. A second run of an action that has ended does nothing.
+      // A change that was undone may be applied again, so the workflow id may be reused. A run for an action that has
+      // ended does nothing.
       workflowIdReusePolicy: 'ALLOW_DUPLICATE',
     }),
   );
   return ended(await endOf(deps.sql, actionId, Date.now() + waitMs));
 }
 
-/** Rejects a change. Fails with `change_not_found` and `change_decided`. */
+/** Rejects a change. Fails with `change_not_found` or `change_decided`. */
 export async function rejectChange(
   { sql }: { readonly sql: Sql },
   changeId: ChangeId,
@@ -177,7 +179,7 @@ interface StoredEntry {
   readonly becomes: unknown;
 }
 
-/** The journal is ours, so it has the form in which `changes/journal.ts` wrote it. */
+/** The journal was written by `changes/journal.ts`, so it is not validated again. */
 function placeIn(journal: unknown): Pick<ChangeAction, 'checkout' | 'files'> {
   if (journal === null) return { checkout: null, files: [] };
   const { checkout, entries } = journal as { checkout: string; entries: readonly StoredEntry[] };

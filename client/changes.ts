@@ -15,9 +15,7 @@ import { type ChangeAction, changeActions } from './change-actions.ts';
 import { listPage, type ListPage, type PageRequest, pageRange } from './pages.ts';
 
 type WithActions<Change> = Change & {
-  /**
-   * The operations that the change accepts now: `apply`, `undo`, `reject`.
-   */
+  /** The operations that the change accepts now: some of `apply`, `undo`, `reject`. */
   readonly actions: readonly string[];
 };
 
@@ -35,7 +33,7 @@ export interface ShownChange extends WithActions<WholeChange> {
   readonly files_truncated: boolean;
   /** The number of files in the whole change. */
   readonly files_total: number;
-  /** What was done with the change, or is being done: by whom, when, where to. The oldest action is first. */
+  /** The actions on the change, the oldest first: who requested each, when, and which files it wrote. */
   readonly decisions: readonly ChangeAction[];
 }
 

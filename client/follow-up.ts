@@ -1,6 +1,6 @@
 /**
- * Continues a session with another message. A message that does not name an agent, its choices or a permission policy
- * has those of the task that it continues.
+ * Continues a session with another message. If the message does not name an agent, the choices for it, or a permission
+ * policy, those of the task that it continues are used.
  */
 import { findTask, type TaskView } from '../store/task-views.ts';
 import { newestTask } from '../store/sessions.ts';
@@ -16,15 +16,15 @@ interface Deps {
   readonly sql: Sql;
 }
 
-/** A message to a session: what the next task of the session is to do. */
+/** A message to a session: the input of the session's next task. */
 export type FollowUp = Pick<
   Submission,
   'input' | 'interrupt' | 'agent' | 'model' | 'modeId' | 'thinkingOptionId' | 'chatId' | 'priority'
 >;
 
 /**
- * Returns the submission of a message that continues the session of a task, in the chat of that task. Fails with
- * `task_not_found`, and with `session_not_found` if the task has no session yet.
+ * Returns the submission of a message that replies to a task: it continues the task's session, in the task's chat.
+ * Fails with `task_not_found`, or with `session_not_found` if the task has no session yet.
  */
 export async function replyTo({ sql }: Deps, id: TaskId, message: FollowUp): Promise<Submission> {
   const taskId = parseId('task', id);
@@ -35,8 +35,9 @@ export async function replyTo({ sql }: Deps, id: TaskId, message: FollowUp): Pro
 }
 
 /**
- * Returns the submission of a message that continues a session as its newest task did. A session without tasks has no
- * agent, so the message must name one unless the native agent is to do it. `submit` refuses an unknown session.
+ * Returns the submission of a message to a session, with the values of the session's newest task. A session without
+ * tasks has no such values, so the native agent does the task unless the message names another agent. `submit` refuses
+ * an unknown session.
  */
 export async function messageTo({ sql }: Deps, id: SessionId, message: FollowUp): Promise<Submission> {
   const sessionId = parseId('session', id);
@@ -45,7 +46,10 @@ export async function messageTo({ sql }: Deps, id: SessionId, message: FollowUp)
   return { ...(task && continuing(task, message.agent)), ...message, sessionId };
 }
 
-/** The values that a task hands on. Another agent has other models and modes. */
+/**
+ * Returns the values that the new task takes from the task that it continues. If the message names another agent, the
+ * model, mode and thinking option are left out, because another agent has other ones.
+ */
 function continuing(task: TaskView, named: string | undefined): Omit<Submission, 'input'> {
   const agent = task.agent === null || task.execution_path === 'native' ? NATIVE_AGENT : task.agent;
   if (named !== undefined && named !== agent) return policyOf(task);

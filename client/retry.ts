@@ -38,7 +38,7 @@ const ruleAgain = ({ effect, tool_kind, path_glob, command_pattern }: SubmittedR
   command_pattern: command_pattern ?? null,
 });
 
-/** Returns how the task's permission requests are answered. The two values of a timeout belong to the policy `ask`. */
+/** Returns the permission policy of the task. Only the policy `ask` has the two values of a timeout. */
 export function policyOf(
   task: TaskView,
 ): Pick<Submission, 'permissionPolicy' | 'permissionTimeoutS' | 'permissionDefault'> {

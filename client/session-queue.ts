@@ -1,4 +1,4 @@
-/** Reads and changes the queue of a session: the tasks that wait in it. */
+/** Reads and changes the queue of a session. The queue has the tasks of the session that wait. */
 import { shortId, type SessionId, type TaskId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { isFinal, type TaskState } from '../contract/task.ts';
@@ -24,13 +24,13 @@ interface Deps {
   readonly sql: Sql;
 }
 
-/** The maximum number of tasks that `getQueue` returns. `waiting` counts all. */
+/** The maximum number of tasks that `getQueue` returns. The field `waiting` counts all waiting tasks. */
 const SHOWN_TASKS = 100;
 
-/** Fails with `session_not_found`. */
+/** Returns the queue of a session. Fails with `session_not_found`. */
 export async function getQueue({ sql }: Deps, id: SessionId): Promise<QueueState> {
   const sessionId = parseId('session', id);
-  // One state of the database for all reads, so that a task which starts meanwhile is not counted twice or lost.
+  // All reads see one state of the database, so that a task that starts meanwhile is neither counted twice nor missed.
   const queue = await sql.begin('ISOLATION LEVEL REPEATABLE READ READ ONLY', (tx) =>
     queueState(tx, sessionId, SHOWN_TASKS),
   );
@@ -38,7 +38,7 @@ export async function getQueue({ sql }: Deps, id: SessionId): Promise<QueueState
   return queue;
 }
 
-/** Holds or releases the queue, or sets what a failure does. Fails with `session_not_found`. */
+/** Holds or releases the queue, or sets what the queue does after a failed task. Fails with `session_not_found`. */
 export async function changeQueue({ sql }: Deps, change: QueueChange): Promise<QueueState> {
   const sessionId = parseId('session', change.sessionId);
   if (!(await sql.begin((tx) => setQueue(tx, { ...change, sessionId })))) throw notFoundError('session', sessionId);
@@ -46,8 +46,8 @@ export async function changeQueue({ sql }: Deps, change: QueueChange): Promise<Q
 }
 
 /**
- * Changes the text of a waiting task. Fails with `task_not_queued` if the task does not wait any more, with
- * `task_not_found`, or with `invalid_input` for a text that is empty or too long.
+ * Changes the text of a waiting task. Fails with `task_not_queued` if the task no longer waits, with `task_not_found`,
+ * or with `invalid_input` if the text is empty or too long.
  */
 export async function editTask({ sql }: Deps, id: TaskId, text: string): Promise<void> {
   const taskId = parseId('task', id);
@@ -60,8 +60,8 @@ export async function editTask({ sql }: Deps, id: TaskId, text: string): Promise
 }
 
 /**
- * Moves a waiting task to a place of the queue, from 1; a place behind the last is the last. Fails with
- * `task_not_queued` if the task does not wait any more or has no session, and with `task_not_found`.
+ * Moves a waiting task to a place in the queue, counted from 1. A place after the last task means the end of the queue.
+ * Fails with `task_not_queued` if the task no longer waits or has no session, or with `task_not_found`.
  */
 export async function moveTask({ sql }: Deps, id: TaskId, place: number): Promise<QueueState> {
   const taskId = parseId('task', id);
@@ -74,15 +74,18 @@ export async function moveTask({ sql }: Deps, id: TaskId, place: number): Promis
 }
 
 /**
- * Removes a waiting task from the queue: it ends as cancelled. Fails with `task_not_queued` if the task does not wait
- * any more, and with `task_not_found`.
+ * Removes a waiting task from the queue: the task ends as cancelled. Fails with `task_not_queued` if the task no longer
+ * waits, or with `task_not_found`.
  */
 export async function dequeueTask({ sql }: Deps, id: TaskId): Promise<void> {
   const taskId = parseId('task', id);
   refuseLost(taskId, await sql.begin((tx) => removeQueued(tx, taskId)), 'removed from the queue');
 }
 
-/** Returns the session of a task. Fails with `task_not_found`, and with `session_not_found` if it has none yet. */
+/**
+ * Returns the session of a task. Fails with `task_not_found`, or with `session_not_found` if the task has no session
+ * yet.
+ */
 export async function sessionOfTask({ sql }: Deps, taskId: TaskId): Promise<SessionId> {
   const task = await taskPlace(sql, taskId);
   if (!task) throw notFoundError('task', taskId);
@@ -93,7 +96,10 @@ export async function sessionOfTask({ sql }: Deps, taskId: TaskId): Promise<Sess
   );
 }
 
-/** Finds the session that a user names by its id, or by the id of one of its tasks; or by the beginning of an id. */
+/**
+ * Returns the session that a user names. The text is the id of the session or of one of its tasks, or the beginning of
+ * such an id.
+ */
 export async function resolveSession({ sql }: Deps, text: string): Promise<SessionId> {
   const session = await findId(sql, 'session', text);
   if (session !== undefined) return session;
@@ -105,7 +111,10 @@ export async function resolveSession({ sql }: Deps, text: string): Promise<Sessi
   );
 }
 
-/** A compare-and-set that lost is refused with the state that won. */
+/**
+ * Throws the error for a transition that lost its compare-and-set. The message names the state that the task has
+ * instead.
+ */
 function refuseLost(taskId: TaskId, transition: Transition, what: string): void {
   if (transition.kind === 'moved') return;
   if (transition.state === undefined) throw notFoundError('task', taskId);

@@ -15,8 +15,8 @@ export interface SubmittedOnce {
 }
 
 /**
- * Fails with `idempotency_conflict` if an earlier request had the same key and other values. `request`: the values that
- * the caller sent, if the submission has further ones.
+ * Submits a task once for each idempotency key. Fails with `idempotency_conflict` if an earlier request had the same
+ * key and other values. `request` has the values that the caller sent, if the submission contains further values.
  */
 export async function submitOnce(
   deps: SubmitDeps & ReadDeps & Pick<SubmitDeps, 'sql'>,

@@ -55,8 +55,8 @@ export interface Submission {
   readonly sessionId?: string;
   readonly chatId?: string;
   /**
-   * Requests the cancel of the session's running task in the same transaction. The new task is the next one of the
-   * session. Needs `sessionId`.
+   * If true, the cancel of the session's running task is requested in the transaction that adds this task, and this
+   * task becomes the first in the session's queue. Requires `sessionId`.
    */
   readonly interrupt?: boolean;
   /** From 1, the highest, to 5. Default: 3. */
@@ -70,11 +70,11 @@ export interface Submission {
   readonly permissionTimeoutS?: number;
   /** The answer after the timeout: `deny` (default) or `allow`. */
   readonly permissionDefault?: string;
-  /** Rules of the task, in the order in which they are compared. */
+  /** The rules of the task, in the order in which they are compared. */
   readonly rules?: readonly SubmittedRule[];
 }
 
-/** A rule of the task that is submitted. At least one of its optional fields is present. */
+/** A rule that is submitted with a task. At least one of its optional fields must be present. */
 export interface SubmittedRule extends Partial<RuleMatch> {
   readonly effect: RuleEffect;
 }
@@ -82,9 +82,9 @@ export interface SubmittedRule extends Partial<RuleMatch> {
 export interface SubmittedTask {
   readonly taskId: TaskId;
   readonly projectId: ProjectId;
-  /** Why the choices were accepted without a check. Absent if they were checked, or if there are none. */
+  /** Why the choices were accepted without a check. Absent if they were checked, or if the submission has none. */
   readonly note?: string;
-  /** The running task whose cancel was requested (`Submission.interrupt`). */
+  /** The running task whose cancel was requested, if `Submission.interrupt` was set. */
   readonly interrupted?: TaskId;
 }
 
@@ -97,8 +97,8 @@ export async function submit(deps: SubmitDeps, submission: Submission): Promise<
 }
 
 /**
- * Signals the cancel of an interrupted task. The request is stored with the new task, so intake sends the signal if this
- * process does not.
+ * Sends the cancel signal to an interrupted task. The cancel request is stored in the transaction that adds the new
+ * task, so intake sends the signal if this process does not.
  */
 export async function deliverInterrupt({ temporal }: SubmitDeps, interrupted: TaskId | undefined): Promise<void> {
   if (temporal && interrupted) await signalCancel(temporal, interrupted);
@@ -128,7 +128,7 @@ export async function checkSubmission(deps: SubmitDeps, given: Submission): Prom
   return { submission, agent, projectId, taskId: randomUUID() as TaskId, ...(note === undefined ? {} : { note }) };
 }
 
-/** Returns the running task whose cancel was requested, if the submission interrupts one. */
+/** Inserts the task. Returns the running task whose cancel was requested, if the submission interrupts one. */
 export async function insertSubmission(tx: Tx, task: CheckedSubmission): Promise<TaskId | undefined> {
   const { taskId, projectId, submission, agent, note } = task;
   const { input, model, modeId, thinkingOptionId, priority, permissionPolicy } = submission;
@@ -158,7 +158,7 @@ export async function insertSubmission(tx: Tx, task: CheckedSubmission): Promise
   return interrupt?.interrupted;
 }
 
-/** Each request of the agent is compared with all rules. */
+/** The maximum number of rules of a task. Each request of the agent is compared with all of them. */
 const MAX_RULES = 100;
 
 function invalid(message: string): LonghaulError {

@@ -123,8 +123,8 @@ function withLinks<Task extends LinkedFacts>(
 
 /**
  * Returns the operations that the task accepts now. An open task whose cancel is already requested cannot be cancelled
- * again, because a second request changes nothing. A task that waits can be edited; if it is in a session, it can also be
- * moved. A task with a session can be replied to.
+ * again, because a second request changes nothing. A waiting task can be edited, and also moved if it belongs to a
+ * session. A task with a session accepts a reply.
  */
 function actionsOf({ state, session_id, run_id, cancel_requested_at }: LinkedFacts): TaskAction[] {
   const reply: TaskAction[] = session_id === null ? [] : ['reply'];

@@ -1,8 +1,9 @@
 /**
- * Checks the answer to a form against the form's fields. The agent gets a checked answer only, whichever program wrote
- * the row.
+ * Checks the answer to a form against the form's fields. The agent receives only a checked answer, even if a program
+ * other than Longhaul wrote it to the row.
  *
- * A pattern comes from an agent, so it runs with a time limit: some patterns need years for a short text.
+ * A pattern in a form comes from an agent, so it is matched with a time limit: some patterns need years for a short
+ * text.
  */
 import { createContext, runInContext } from 'node:vm';
 import { z } from 'zod';
@@ -18,7 +19,10 @@ export type FormAnswer =
   | { readonly kind: 'valid'; readonly content: FormContent }
   | { readonly kind: 'wrong'; readonly parts: readonly WrongPart[] };
 
-/** A field that the answer omits gets its default. `given` may be any JSON. */
+/**
+ * Returns the checked answer, or why it is not valid. A field that the answer omits gets its default. `given` may be
+ * any JSON.
+ */
 export function formAnswer({ fields }: Extract<Elicitation, { mode: 'form' }>, given: unknown): FormAnswer {
   const form = z.strictObject(Object.fromEntries(fields.map((field) => [field.name, valueOf(field)])));
   const parsed = form.safeParse(withDefaults(fields, given));
@@ -95,7 +99,10 @@ const FORMATS: Readonly<Record<string, z.ZodType>> = {
 const hasFormat = (format: string | undefined, value: string): boolean =>
   format === undefined || !Object.hasOwn(FORMATS, format) || FORMATS[format]?.safeParse(value).success === true;
 
-/** Returns false if the pattern needs more time than the limit, or if it is no regular expression. */
+/**
+ * Returns whether the value matches the pattern. Returns false if the match takes longer than the limit, or if the
+ * pattern is not a regular expression.
+ */
 function matches(pattern: string, value: string): boolean {
   const context = createContext({ pattern, value });
   try {

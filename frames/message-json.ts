@@ -146,7 +146,8 @@ const formField = z.looseObject({
   max_items: amount,
 });
 const elicitation = z.discriminatedUnion('mode', [
-  // A field is not omitted if it is malformed, because the answer would then not fit the agent's form.
+  // A malformed field makes the whole form invalid, because an answer without this field would not fit the agent's
+  // form.
   z.looseObject({
     mode: z.literal('form'),
     message: z.string(),
@@ -157,7 +158,7 @@ const elicitation = z.discriminatedUnion('mode', [
   z.looseObject({ mode: z.literal('url'), message: z.string(), url: z.string() }),
 ]);
 
-/** Returns `null` if the value is no question of an agent. */
+/** Returns `null` if the value is not an elicitation. */
 export function elicitationIn(value: unknown): Elicitation | null {
   const parsed = elicitation.safeParse(value);
   return parsed.success ? parsed.data : null;

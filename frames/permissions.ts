@@ -1,6 +1,6 @@
 /**
- * Reads permission requests in the form that readers see, and stores their answers. A request accepts one answer,
- * whichever channel it comes through.
+ * Reads permission requests in the form that readers see, and stores their answers. A request accepts one answer, and
+ * the answer may come through any channel.
  */
 import { formAnswer } from './form-answer.ts';
 import { frameTime } from './frame-in.ts';
@@ -28,7 +28,7 @@ export interface Permission extends Omit<PermissionRow, Times | 'options' | 'too
   readonly title: string;
   readonly options: readonly PermissionOption[];
   readonly tool_call: ToolCall | null;
-  /** The form or the address, for the kind `elicitation`; otherwise null. */
+  /** The form or the address. Null unless the request's kind is `elicitation`. */
   readonly elicitation: Elicitation | null;
   readonly requested_at: string;
   readonly answered_at: string | null;
@@ -59,16 +59,19 @@ export interface PermissionAnswer {
   readonly answer: string;
   /** A message of the user that is stored with the answer. */
   readonly message?: string;
-  /** The values of a form's fields by their names, with the answer `accept`. Omitted fields get their defaults. */
+  /**
+   * The values of a form's fields, by the names of the fields. Allowed only with the answer `accept`. A field that is
+   * omitted gets its default.
+   */
   readonly content?: unknown;
   /** The channel of the answer, e.g. `cli`. */
   readonly by: string;
 }
 
 /**
- * Answers a request. Fails with `permission_not_found`, with `permission_answered` if the request has an answer or its
- * agent no longer waits, with `invalid_input` for an answer that the agent does not offer, or with `form_not_valid` for
- * content that does not fit the form.
+ * Answers a request. Fails with `permission_not_found`; with `permission_answered` if the request has an answer or its
+ * agent no longer waits; with `invalid_input` if the agent does not offer the answer; or with `form_not_valid` if the
+ * content does not fit the form.
  */
 export async function answerPermission(
   sql: Sql,
@@ -92,7 +95,7 @@ export async function answerPermission(
   }
 }
 
-/** Returns the content as the agent gets it. Undefined: the answer has none. */
+/** Returns the content in the form in which the agent receives it. Returns undefined if the answer has no content. */
 function contentFor({ elicitation }: Permission, optionId: string, given: unknown): FormContent | undefined {
   if (elicitation?.mode === 'form' && optionId === 'accept') {
     const checked = formAnswer(elicitation, given ?? {});

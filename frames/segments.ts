@@ -56,7 +56,7 @@ export class SegmentFold {
     const isOurs = 'message_id' in frame && frame.message_id === this.#messageId;
     if (!isOurs && (this.#taskId === null || frame.task_id !== this.#taskId)) return;
     if (frame.type === 'usage' || frame.type === 'agent_commands') return;
-    // A user's message has no segments.
+    // The message of a user has no segments, so only its text is stored in the view.
     if (isOurs && frame.type === 'delta' && frame.role === 'user') return foldFrame(this.view, frame);
     if (isOurs && frame.type === 'delta') return this.#speak('text', frame);
     if (isOurs && frame.type === 'reasoning_delta') return this.#speak('reasoning', frame);

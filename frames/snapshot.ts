@@ -48,7 +48,7 @@ export interface SnapshotPermission {
   readonly task_id: TaskId;
   readonly options: readonly PermissionOption[];
   readonly tool_call: ToolCall | null;
-  /** Null: the request is about a permission. */
+  /** Null if the request asks for a permission. */
   readonly elicitation: Elicitation | null;
 }
 
@@ -151,8 +151,8 @@ const restOf = async (db: Db, sessionId: SessionId) => ({
 });
 
 /**
- * Returns the session's tasks: those that have started in the order in which they started, then the waiting ones in the
- * order of the queue. `limit`: only so many of the last.
+ * Returns the session's tasks: first those that have started, in the order in which they started, then the waiting ones
+ * in the order of the queue. If `limit` is given, only so many tasks are returned, the last ones.
  */
 async function tasksOf(db: Db, sessionId: SessionId, limit: number | null = null): Promise<SnapshotTask[]> {
   const rows = await db<(Omit<SnapshotTask, keyof TaskTimes> & TaskTimes)[]>`

@@ -106,9 +106,10 @@ export class FrameWriter {
 
   /**
    * Handles a stream whose batch was not written, because the statement found no session row with the stream's token
-   * and count. Either an earlier send was committed and its response was lost, or another attempt may write now. Only this stream adds frames under this token, the oldest first. So if the row
-   * counts more frames than the stream does, the surplus is the number of pending frames that were written, counted
-   * from the oldest. Newer pending frames were appended after that send.
+   * and count. Either an earlier send was committed and its response was lost, or another attempt may write now. Only
+   * this stream adds frames under this token, the oldest first. So if the row counts more frames than the stream does,
+   * the difference is the number of pending frames that were written. Those are the oldest ones; the newer frames were
+   * appended after that send.
    */
   async #explainRefusal(stream: Stream): Promise<void> {
     const { sessionId, token } = stream.options;

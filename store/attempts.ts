@@ -1,6 +1,6 @@
 /**
- * Stores attempts. An attempt is one execution of the dispatch step. The fence accepts writes of the newest attempt
- * only.
+ * Stores attempts. An attempt is one execution of the dispatch step. The fence accepts only the writes of the newest
+ * attempt.
  */
 import { randomUUID } from 'node:crypto';
 import type { AgentSessionId, ChatId, SessionId, TaskId } from '../contract/ids.ts';
@@ -125,8 +125,8 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
         SELECT attempt, run_id, pid, pid_start, boot_id, worker_pid, worker_start, agent_session_id, worktree, spawned_at,
                ended_at, error_code, outcome
           FROM attempts WHERE task_id = ${turn.taskId} ORDER BY attempt`,
-      // The tasks of a session run one after another, so all its other tasks with attempts are earlier ones. The native
-      // path always has the same agent, whatever name a task gives.
+      // The tasks of a session run one after another, so all its other tasks that have attempts are earlier ones. All
+      // tasks on the native path have the same agent, so their agent names are not compared.
       tx<{ agent_session_id: AgentSessionId }[]>`
         SELECT a.agent_session_id FROM attempts a JOIN tasks t ON t.id = a.task_id
          WHERE t.session_id = ${task.session_id} AND t.chat_id IS NOT DISTINCT FROM ${task.chat_id} AND t.id <> ${turn.taskId}

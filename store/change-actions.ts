@@ -1,9 +1,9 @@
 /**
- * Transitions of a change, and of the actions on it. Each is a compare-and-set. A transition of the change appends its
- * frame in the same transaction.
+ * Stores the transitions of a change and of the actions on it. Each transition is a compare-and-set. A transition of
+ * the change appends its frame in the same transaction.
  *
- * Must never happen: two actions on one change at once; a file is written for an action whose journal is not stored; a
- * change is `applied` although its action was taken back.
+ * Must never happen: two actions run on one change at the same time; a file is written for an action whose journal is
+ * not stored; a change is `applied` although its action was taken back.
  */
 import type { ActionKind, ActionState } from '../contract/change-actions.ts';
 import type { ErrorCode } from '../contract/errors.ts';
@@ -14,7 +14,7 @@ import type { Db, Sql, Tx } from './sql.ts';
 import type { Superseded } from './transition.ts';
 import { wellFormedText } from './well-formed.ts';
 
-/** The states of a change from which an action may start, and the state to which it leads. */
+/** For each action: the states of a change from which it may start, and the state that it gives the change. */
 export const ACTIONS: Readonly<
   Record<ActionKind, { readonly from: readonly ChangeState[]; readonly to: ChangeState }>
 > = {
@@ -33,7 +33,7 @@ export interface ActionRequest {
 
 export type RequestedAction =
   | { readonly kind: 'missing' }
-  /** The action is new, or it is an equal one that has not ended. */
+  /** The action is new, or an equal action has not ended, and its id is returned. */
   | { readonly kind: 'requested'; readonly actionId: ActionId }
   /** Another action on the change has not ended. */
   | { readonly kind: 'busy'; readonly action: ActionRow }
@@ -51,7 +51,7 @@ export interface ActionRow {
   readonly error_code: ErrorCode | null;
   readonly message: string | null;
   readonly paths: unknown;
-  /** The journal; null before it is made. */
+  /** The journal. Null until `storeJournal` has stored it. */
   readonly journal: unknown;
 }
 
@@ -64,7 +64,10 @@ interface LockedChange {
   readonly task_id: TaskId | null;
 }
 
-/** Locks the session before the change, as all code does. */
+/**
+ * Locks the session's row before the row of the change. All code takes these locks in this order, so that no deadlock
+ * occurs.
+ */
 async function lockChange(tx: Tx, changeId: ChangeId): Promise<LockedChange | undefined> {
   await tx`SELECT FROM sessions WHERE id = (SELECT session_id FROM pending_changes WHERE id = ${changeId}) FOR UPDATE`;
   const [change] = await tx<LockedChange[]>`
@@ -94,7 +97,7 @@ export function requestAction(sql: Sql, { changeId, kind, target, by }: ActionRe
 
 const isFrom = (kind: ActionKind, state: string): boolean => (ACTIONS[kind].from as readonly string[]).includes(state);
 
-/** Rejects a change. It needs no step, because no file changes. */
+/** Rejects a change. No step is needed, because no file changes. */
 export function rejectChange(
   sql: Sql,
   { changeId, by }: Pick<ActionRequest, 'changeId' | 'by'>,
@@ -140,7 +143,7 @@ async function movedOrNow(db: Db, id: ActionId, rows: readonly unknown[]): Promi
   return { kind: 'superseded', state: now?.state };
 }
 
-/** Stores the journal: from now on files may be written. */
+/** Stores the journal. Only after this may files be written. */
 export async function storeJournal(db: Db, id: ActionId, journal: object): Promise<ActionMove> {
   const rows = await db`
     UPDATE change_actions SET state = 'writing', journal = ${db.json(journal as never)}, error_code = NULL, message = NULL
@@ -154,14 +157,14 @@ export interface ActionFailure {
   readonly paths?: readonly object[];
 }
 
-/** Records why an attempt failed. The action has not ended: the step is retried. */
+/** Records why an attempt failed. The action has not ended, because Temporal retries the step. */
 export async function noteFailure(db: Db, id: ActionId, { code, message }: ActionFailure): Promise<void> {
   await db`
     UPDATE change_actions SET error_code = ${code}, message = ${wellFormedText(message)}
      WHERE id = ${id} AND state IN ('requested', 'writing')`;
 }
 
-/** Records that what was written is being restored, and why. */
+/** Records that the files that were written are being restored, and why. */
 export async function beginTakingBack(db: Db, id: ActionId, failure: ActionFailure): Promise<ActionMove> {
   const rows = await db`
     UPDATE change_actions SET state = 'taking_back', ${failed(db, failure)}
@@ -172,7 +175,7 @@ export async function beginTakingBack(db: Db, id: ActionId, failure: ActionFailu
 const failed = (db: Db, { code, message, paths }: ActionFailure) => db`
   error_code = ${code}, message = ${wellFormedText(message)}, paths = ${paths ? db.json([...paths] as never) : null}`;
 
-/** Ends an action of which nothing is in the checkout. */
+/** Ends an action that wrote nothing, or whose files were all restored. */
 export async function refuseAction(db: Db, id: ActionId, failure: ActionFailure): Promise<ActionMove> {
   const rows = await db`
     UPDATE change_actions SET state = 'refused', ended_at = clock_timestamp(), ${failed(db, failure)}
@@ -180,7 +183,7 @@ export async function refuseAction(db: Db, id: ActionId, failure: ActionFailure)
   return movedOrNow(db, id, rows);
 }
 
-/** Ends an action whose files are written: the change is applied, or undone. */
+/** Ends an action whose files are all written. The change is then applied or undone. */
 export function finishAction(sql: Sql, id: ActionId): Promise<ActionMove> {
   return sql.begin(async (tx) => {
     const [known] = await tx<{ change_id: ChangeId }[]>`SELECT change_id FROM change_actions WHERE id = ${id}`;
@@ -203,7 +206,9 @@ export interface ActionToRun extends ActionRow {
   readonly result_commit: string | null;
 }
 
-/** Returns the action with what its step needs; undefined if it or its change was removed. */
+/**
+ * Returns the action with the values that its step needs. Returns undefined if the action or its change was removed.
+ */
 export async function actionToRun(db: Db, id: ActionId): Promise<ActionToRun | undefined> {
   const [row] = await db<ActionToRun[]>`
     SELECT a.id, a.change_id, a.kind, a.state, a.target, a.requested_by, a.requested_at, a.ended_at, a.error_code, a.message,
@@ -215,7 +220,7 @@ export async function actionToRun(db: Db, id: ActionId): Promise<ActionToRun | u
   return row;
 }
 
-/** Returns the journal with which the change was applied; undefined if no action of ours applied it. */
+/** Returns the journal of the action that applied the change. Returns undefined if Longhaul did not apply it. */
 export async function appliedJournal(db: Db, changeId: ChangeId): Promise<unknown> {
   const [row] = await db<{ journal: unknown }[]>`
     SELECT journal FROM change_actions WHERE change_id = ${changeId} AND kind = 'apply' AND state = 'done'
@@ -223,7 +228,7 @@ export async function appliedJournal(db: Db, changeId: ChangeId): Promise<unknow
   return row?.journal ?? undefined;
 }
 
-/** Returns the pending changes of the same session that are older, the oldest first. */
+/** Returns the tasks of the older pending changes of the same session, the oldest first. */
 export async function earlierPending(db: Db, changeId: ChangeId): Promise<TaskId[]> {
   const rows = await db<{ task_id: TaskId }[]>`
     SELECT o.task_id FROM pending_changes c JOIN pending_changes o ON o.session_id = c.session_id

@@ -33,23 +33,23 @@ export interface WholeChange extends Omit<ListedChange, 'files'> {
   readonly diff_truncated: boolean;
   /** What the agent reported that it ran with. */
   readonly ran: Ran | null;
-  /** What the change comes from. Null: its task was removed, or another program made the change. */
+  /** The task that made the change. Null if this task was removed, or if another program made the change. */
   readonly provenance: Provenance | null;
 }
 
-/** What a task asked for, and what its turn took. */
+/** The values with which a task was submitted, and the duration and permission requests of its turn. */
 export interface Provenance {
   readonly prompt: string | null;
   readonly agent: string | null;
   readonly execution_path: string | null;
-  /** What the task asked for; `ran` has what the agent reported. */
+  /** The model that the task chose. `ran` has the model that the agent reported. */
   readonly model: string | null;
   readonly mode: string | null;
   readonly thinking: string | null;
   readonly tokens: number | null;
   readonly attempts: number;
   readonly tool_calls: number;
-  /** The first permission requests, at most 100, the oldest first. */
+  /** The first permission requests of the task, at most 100, the oldest first. */
   readonly permissions: readonly PermissionDecision[];
   readonly duration_ms: number | null;
 }

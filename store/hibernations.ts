@@ -9,9 +9,10 @@ export interface HibernationToEnd {
 }
 
 /**
- * Returns the hibernating tasks that need an agent again: a request has an answer that no agent has received, or the time
- * of a request has passed, or no request waits any more because another program deleted or changed its row. The agent
- * then asks again. A task that was woken is not returned: it is `queued`, then has a newer attempt.
+ * Returns the hibernating tasks that need an agent again. This is so if a request has an answer that no agent has
+ * received, if the timeout of a request has passed, or if no request waits any more because another program deleted or
+ * changed its row. In the last case the agent asks again. A task that was woken is not returned: it is `queued`, and
+ * then has a newer attempt.
  */
 export async function hibernationsToEnd(db: Db): Promise<HibernationToEnd[]> {
   return [

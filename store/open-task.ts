@@ -16,7 +16,10 @@ import type { Tx } from './sql.ts';
 import { MAX_INPUT_CHARS } from './task-limits.ts';
 import { isNotFinal, type Transition, transitionOf } from './transition.ts';
 
-/** The maximum length of the input in the frame, because a frame has at most 64 KB. The row has the whole input. */
+/**
+ * The maximum number of characters of the input in the frame, because a frame has at most 64 KB. The row has the whole
+ * input.
+ */
 export const FRAME_INPUT_CHARS = 8_000;
 
 export interface TaskToOpen {

@@ -1,7 +1,7 @@
 /**
- * Stores permission requests of agents and their answers. The row decides: an answer that comes through any channel is
- * a compare-and-set from `pending`. An answer is used for one request only, because the row is set to `delivered`
- * before the agent gets the answer.
+ * Stores permission requests of agents and their answers. The row decides which answer counts: an answer from any
+ * channel is a compare-and-set from `pending`. An answer is used for one request only, because the row is set to
+ * `delivered` before the agent gets the answer.
  *
  * Must never happen: an answer is used for a request other than the one that the user saw, or for two requests. Not
  * covered: an attempt that ends after `delivered` was written and before the agent received the answer. The agent of
@@ -32,7 +32,7 @@ export interface PermissionRequest {
   readonly title: string;
   readonly toolCall: ToolCall;
   readonly options: readonly PermissionOption[];
-  /** The question, for the kind `elicitation`. */
+  /** The form or the address, if the kind is `elicitation`. */
   readonly elicitation?: Elicitation | undefined;
   /** The matches of the rules that the answer "always" adds. */
   readonly always?: readonly RuleMatch[] | undefined;
@@ -125,7 +125,7 @@ export interface PermissionAnswer {
   readonly id: PermissionId;
   readonly optionId: string;
   readonly message?: string | undefined;
-  /** The answer to a form. */
+  /** The values of a form's fields. Present only for the answer to a form. */
   readonly content?: FormContent | undefined;
   /** The channel of the answer: `rest`, `cli`, `temporal`, `timeout`. */
   readonly by: string;
@@ -145,7 +145,7 @@ export interface PermissionRow {
   readonly state: string;
   readonly kind: string;
   readonly title: string | null;
-  /** Any JSON, because other programs may write rows. */
+  /** Any JSON, because programs other than Longhaul may write rows. */
   readonly options: unknown;
   readonly tool_call: unknown;
   readonly elicitation: unknown;
@@ -292,8 +292,8 @@ interface SettledPermission {
 }
 
 /**
- * Returns those of the requests `ids` that are no longer pending or whose timeout has passed. `row` is absent if another
- * program deleted the row.
+ * Returns those of the requests `ids` that are no longer pending or whose timeout has passed. `row` is absent if
+ * another program deleted the row.
  */
 export async function settledPermissions(db: Db, ids: readonly PermissionId[]): Promise<SettledPermission[]> {
   const wanted = [...ids];

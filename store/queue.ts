@@ -32,12 +32,13 @@ export interface ClaimedTask {
 }
 
 /**
- * Claims up to `limit` tasks that may start, the oldest first. A task without a session may start. Of each session the
- * first waiting task may start, if no other task of that session is open and its queue is not held. Several processes
- * may call it at the same time.
+ * Claims up to `limit` tasks that may start, the oldest first. A task without a session may start. The first waiting
+ * task of a session may start if no other task of the session is open and the session's queue is not held. Several
+ * processes may call this function at the same time.
  *
- * The position is compared again on the locked row: a reorder, a hold or an interrupt that was committed after this
- * statement began has given each waiting task of its session another position, so the statement claims none of them.
+ * The statement compares the position again on the locked row. A reorder, a hold or an interrupt gives each waiting
+ * task of its session another position. So if one was committed after the statement began, the statement claims none of
+ * these tasks.
  */
 export async function claimTasks(db: Db, limit: number): Promise<ClaimedTask[]> {
   try {
@@ -59,15 +60,19 @@ export async function claimTasks(db: Db, limit: number): Promise<ClaimedTask[]> 
   }
 }
 
-/** SQL condition: the task `t` waits in the queue. No process has started it. */
+/** SQL condition: the task `t` waits in the queue, and no process has started it. */
 export const isWaiting = (db: Db) => db`
   t.state = 'pending' AND t.claimed_at IS NULL AND t.run_id IS NULL AND t.cancel_requested_at IS NULL`;
 
-/** SQL: the order of the waiting tasks `t` of a session. A task without a time is the first of its position. */
+/**
+ * SQL: the order of the waiting tasks `t` of a session. A task without a creation time comes first among the tasks of
+ * its position.
+ */
 export const inQueueOrder = (db: Db) => db`t.queue_position, coalesce(t.created_at, '-infinity'), t.id`;
 
 /**
- * SQL condition: the task `t` may start. A task without a time is sorted first, so that any two tasks have an order.
+ * SQL condition: the task `t` may start. A task without a creation time is sorted first, so that any two tasks have an
+ * order.
  */
 const isNext = (db: Db) => db`
   ${isWaiting(db)}

@@ -6,12 +6,12 @@ import type { Tx } from './sql.ts';
 export type TaskRemoval =
   | { readonly kind: 'missing' }
   /**
-   * The task has not ended, or another task of its session is claimed. The frames to remove would include frames of
-   * that other task.
+   * The task has not ended, or another task of its session is claimed. The frames of that other task would be removed,
+   * too.
    */
   | {
       readonly kind: 'refused';
-      /** `change_decided`: an action on the task's change has not ended. */
+      /** `change_decided` means that an action on the task's change has not ended. */
       readonly why: 'task_open' | 'session_at_work' | 'change_decided';
       readonly state: string;
     }
@@ -24,9 +24,9 @@ export type TaskRemoval =
     };
 
 /**
- * Removes messages, frames, the change, attempts and permissions with the task's row, and the session if no task
- * remains in it. The same transaction raises `compacted_seq`, so a follower whose position is below the removed frames
- * gets a snapshot, as after compaction.
+ * Removes the task's row with its messages, frames, change, attempts and permissions. Also removes the session if no
+ * task remains in it. The same transaction raises `compacted_seq`, so a follower whose position is below the removed
+ * frames gets a snapshot, as after compaction.
  */
 export async function removeTaskRow(tx: Tx, taskId: TaskId): Promise<TaskRemoval> {
   const [place] = await tx<{ session_id: SessionId | null; state: string }[]>`

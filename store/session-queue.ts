@@ -1,10 +1,10 @@
 /**
  * Reads and changes the queue of a session: its waiting tasks, in the order in which they start. Each change of a task
- * is a compare-and-set against the claim of intake, and appends its frames in the same transaction.
+ * is a compare-and-set against intake's claim, and appends its frames in the same transaction.
  *
- * Each function locks the waiting tasks first and the session's row after them, in the order of all other code. A
- * change of the order gives each waiting task a position below all earlier ones. So a claim that began before the
- * change finds no task at the position that it read (`claimTasks`), and a task that is submitted later is the last.
+ * Each function locks the waiting tasks first and then the session's row, as all other code does. A change of the order
+ * gives each waiting task a new position below all earlier ones. So a claim that began before the change finds no task
+ * at the position that it read (`claimTasks`), and a task that is submitted later comes last.
  */
 import { randomUUID } from 'node:crypto';
 import { head } from '../contract/cut-text.ts';
@@ -32,14 +32,14 @@ export interface QueuedTask {
 }
 
 export interface QueueState extends Omit<SessionQueue, 'tasks'> {
-  /** The task of the session that is started or runs. */
+  /** The task of the session that intake has claimed and that has not ended. Null if there is none. */
   readonly running: TaskId | null;
   readonly tasks: readonly QueuedTask[];
 }
 
 const INPUT_CHARS = 1_000;
 
-/** Returns the queue with its first `limit` tasks. Undefined if the session does not exist. */
+/** Returns the queue with its first `limit` tasks. Returns undefined if the session does not exist. */
 export async function queueState(db: Db, sessionId: SessionId, limit: number): Promise<QueueState | undefined> {
   const settings = await queueSettings(db, sessionId);
   if (!settings) return undefined;
@@ -61,7 +61,7 @@ async function queueSettings(db: Db, sessionId: SessionId): Promise<QueueSetting
   return row && { ...row, on_failure: ON_FAILURE.find((one) => one === row.on_failure) ?? 'continue' };
 }
 
-/** Returns the queue as frames and snapshots show it. */
+/** Returns the queue in the form of frames and snapshots. */
 export async function sessionQueue(db: Db, sessionId: SessionId): Promise<SessionQueue> {
   const settings = await queueSettings(db, sessionId);
   const rows = await db<{ id: TaskId }[]>`
@@ -79,8 +79,8 @@ async function claimedTask(db: Db, sessionId: SessionId): Promise<TaskId | undef
 }
 
 /**
- * Changes the input of a waiting task, and its user message. Superseded: the task does not wait any more. Its frame
- * replaces the user message.
+ * Changes the input of a waiting task, and its user message. The frame that it appends replaces the user message.
+ * Returns `superseded` if the task no longer waits.
  */
 export async function editQueued(tx: Tx, { taskId, input }: { taskId: TaskId; input: string }): Promise<Transition> {
   const rows = await tx<{ session_id: SessionId | null }[]>`
@@ -92,7 +92,7 @@ export async function editQueued(tx: Tx, { taskId, input }: { taskId: TaskId; in
   return transition;
 }
 
-/** Changes the user messages of a task, and returns the frames that show the change. */
+/** Changes the user messages of a task, and returns the frames that show the new text. */
 async function changedMessages(
   tx: Tx,
   taskId: TaskId,
@@ -116,8 +116,8 @@ async function changedMessages(
 }
 
 /**
- * Ends a waiting task as cancelled, without a run. Superseded: the task does not wait any more. The queue of the other
- * tasks continues.
+ * Ends a waiting task as cancelled, without a run. The queue is not held because of it. Returns `superseded` if the
+ * task no longer waits.
  */
 export async function removeQueued(tx: Tx, taskId: TaskId): Promise<Transition> {
   const summary = 'Removed from the queue before it started.';
@@ -135,8 +135,8 @@ export async function removeQueued(tx: Tx, taskId: TaskId): Promise<Transition> 
 }
 
 /**
- * Moves a waiting task to a place of its session's queue, from 1; a place behind the last is the last. Superseded: the
- * task does not wait any more, or has no session.
+ * Moves a waiting task to a place in its session's queue, counted from 1. A place after the last task means the end of
+ * the queue. Returns `superseded` if the task no longer waits or has no session.
  */
 export async function moveQueued(
   tx: Tx,
@@ -151,19 +151,26 @@ export async function moveQueued(
   return { kind: 'moved', sessionId };
 }
 
-/** Locks the waiting tasks of the session, and returns them in their order. Until the transaction ends none is claimed. */
+/**
+ * Locks the waiting tasks of the session, and returns them in their order. No process can claim them until the
+ * transaction ends.
+ */
 async function lockWaiting(tx: Tx, sessionId: SessionId): Promise<TaskId[]> {
-  // By id, so that two transactions that lock the same tasks wait for each other, and neither fails.
+  // The rows are locked in the order of their ids, so that two transactions that lock the same tasks wait for each
+  // other without a deadlock.
   await tx`SELECT FROM tasks t WHERE t.session_id = ${sessionId} AND ${isWaiting(tx)} ORDER BY t.id FOR UPDATE`;
   const rows = await tx<{ id: TaskId }[]>`
     SELECT t.id FROM tasks t WHERE t.session_id = ${sessionId} AND ${isWaiting(tx)} ORDER BY ${inQueueOrder(tx)}`;
   return rows.map(({ id }) => id);
 }
 
-/** The lowest position that an addition to it cannot make too small for the column. */
+/**
+ * The lowest position that `renumber` starts from. It is half the minimum of a bigint, so a subtraction from it cannot
+ * overflow.
+ */
 const LOWEST_POSITION = '-4611686018427387904';
 
-/** Gives the tasks positions in this order, all below the lowest that one of them had. */
+/** Gives the tasks new positions in this order. All are below the lowest position that one of the tasks had. */
 async function renumber(tx: Tx, ids: readonly TaskId[]): Promise<void> {
   await tx`
     UPDATE tasks t SET queue_position = lowest.position - ${ids.length} - 1 + o.place
@@ -174,14 +181,18 @@ async function renumber(tx: Tx, ids: readonly TaskId[]): Promise<void> {
 
 export interface QueueChange {
   readonly sessionId: SessionId;
-  /** True holds the queue, false releases it. */
+  /** True to hold the queue, false to release it. Undefined to leave it as it is. */
   readonly held?: boolean | undefined;
   readonly onFailure?: OnFailure | undefined;
 }
 
-/** Holds or releases the queue, or sets what a failure does. Returns false if the session does not exist. */
+/**
+ * Holds or releases the queue, or sets what the queue does after a failed task. Returns false if the session does not
+ * exist.
+ */
 export async function setQueue(tx: Tx, { sessionId, held, onFailure }: QueueChange): Promise<boolean> {
-  // A claim that began before this transaction would start a task after the queue was held.
+  // New positions are needed because a claim that began before this transaction would otherwise start a task of the
+  // held queue.
   if (held) await renumber(tx, await lockWaiting(tx, sessionId));
   const rows = await tx`
     UPDATE sessions
@@ -195,8 +206,8 @@ export async function setQueue(tx: Tx, { sessionId, held, onFailure }: QueueChan
 }
 
 /**
- * Holds the queue of a session after a task of it has failed or was cancelled, if the session is set so and tasks wait.
- * The caller's transaction has ended the task.
+ * Holds the queue of a session after one of its tasks failed or was cancelled, if the session's `on_failure` is `hold`
+ * and tasks wait. The caller's transaction has ended the task.
  */
 export async function holdAfterFailure(tx: Tx, sessionId: SessionId, taskId: TaskId): Promise<void> {
   const rows = await tx`
@@ -208,9 +219,9 @@ export async function holdAfterFailure(tx: Tx, sessionId: SessionId, taskId: Tas
 }
 
 /**
- * Requests the cancel of the session's running task for a task that is about to be inserted. Returns the running task
- * and the position before all waiting ones, which the caller gives to the new task. Until the transaction ends no
- * waiting task is claimed.
+ * Requests the cancel of the session's running task, because a task that is about to be inserted interrupts it. Returns
+ * the running task and a position before all waiting tasks, which the caller gives to the new task. No waiting task can
+ * be claimed until the transaction ends.
  */
 export async function interruptSession(
   tx: Tx,
@@ -227,14 +238,20 @@ export async function interruptSession(
   return { interrupted: running?.id, position: lowest?.position ?? '0' };
 }
 
-/** Appends the queue as it is now. The session's row is locked first, so that a later frame is never an older queue. */
+/**
+ * Appends a frame with the present queue. It locks the session's row first, so that a later frame never has an older
+ * queue.
+ */
 export async function appendQueue(tx: Tx, sessionId: SessionId, before: readonly KeyedFrame[] = []): Promise<void> {
   await lockSession(tx, sessionId);
   const body = { type: 'queue', ...(await sessionQueue(tx, sessionId)) } as const;
   await appendKeyed(tx, sessionId, [...before, { key: `queue:${randomUUID()}`, body }]);
 }
 
-/** Makes intake look for a task to claim. It skips locked rows, so it may have skipped the rows of this transaction. */
+/**
+ * Makes intake look again for tasks to claim. Intake skips locked rows, so it may have skipped the rows of this
+ * transaction.
+ */
 async function wakeIntake(tx: Tx, sessionId: SessionId): Promise<void> {
   await tx`SELECT pg_notify(${TASKS_CHANNEL}, ${sessionId})`;
 }

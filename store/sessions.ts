@@ -15,7 +15,7 @@ export async function findSession(
   return row;
 }
 
-/** Returns those of the sessions that exist and were not closed. */
+/** Returns those of the sessions that exist and are not closed. */
 export async function openSessions(db: Db, ids: readonly SessionId[]): Promise<ReadonlySet<SessionId>> {
   const rows = await db<{ id: SessionId }[]>`
     SELECT id FROM sessions WHERE id = ANY (${[...ids]}) AND coalesce(status, 'open') NOT IN ('closed', 'archived')`;
@@ -40,7 +40,7 @@ export async function taskPlace(
   return row;
 }
 
-/** Returns the newest task of the session. */
+/** Returns the newest task of the session; undefined if the session has none. */
 export async function newestTask(db: Db, id: SessionId): Promise<TaskId | undefined> {
   const [row] = await db<{ id: TaskId }[]>`
     SELECT id FROM tasks WHERE session_id = ${id} ORDER BY created_at DESC NULLS LAST, id DESC LIMIT 1`;

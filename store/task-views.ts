@@ -36,9 +36,9 @@ export interface TaskView {
   readonly execution_path: string | null;
   readonly priority: number | null;
   readonly permission_policy: string | null;
-  /** The seconds that a permission request waits for a person. Null: without limit. */
+  /** How many seconds a permission request waits for a person. Null if it waits without a limit. */
   readonly permission_timeout_s: number | null;
-  /** What answers a permission request after that time. */
+  /** The answer that a permission request gets after `permission_timeout_s`. */
   readonly permission_default: string | null;
   readonly cost_tokens: number | null;
   readonly run_id: string | null;

@@ -30,7 +30,7 @@ export interface NewTask {
   readonly permissionDefault?: string;
   /** Why the task's choices were accepted without a check. */
   readonly choicesNote?: string;
-  /** The task's position in the queue of its session. Default: 0, after all tasks that wait. */
+  /** The task's position in the queue of its session. The default 0 places it after all waiting tasks. */
   readonly queuePosition?: string;
 }
 
@@ -204,7 +204,7 @@ export interface TaskEnding {
   readonly before: readonly KeyedFrame[];
 }
 
-/** Ends a task that was opened: it makes the row final and appends the task's last frames. */
+/** Ends a task that was opened: makes its row final and appends the task's last frames. */
 export async function end(tx: Tx, ending: TaskEnding): Promise<Transition> {
   const { taskId, state, code, summary, kept } = ending;
   const rows = await tx<{ session_id: SessionId | null; interrupted_by: TaskId | null }[]>`
@@ -225,7 +225,8 @@ export async function end(tx: Tx, ending: TaskEnding): Promise<Transition> {
     summary,
     before: [...ending.before, ...warning, noCommands(taskId)],
   });
-  // The sender of the message that interrupted the task expects the next task to start.
+  // If a message interrupted the task, the queue is not held, because the message's sender expects the next task to
+  // start.
   const interrupted = state === 'cancelled' && rows[0]?.interrupted_by;
   if (state !== 'completed' && !interrupted) await holdQueue(tx, transition, taskId);
   return transition;

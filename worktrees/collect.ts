@@ -68,7 +68,7 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
   return withLock({ locksDir, subject, ...signal }, () => collectLocked(locksDir, request));
 }
 
-/** Does what `collect` does. The caller holds the worktree's lock. */
+/** Does what `collectChange` does. The caller holds the worktree's lock. */
 export async function collectLocked(locksDir: string, request: CollectRequest): Promise<CollectOutcome> {
   const subject = canonical(request.worktreePath);
   try {
