@@ -20,8 +20,8 @@ export class AnswerWatch {
   }
 
   /**
-   * Resolves with the request's row when it is not pending or its timeout has passed, or with undefined when the row is
-   * deleted. Never settles after `signal` is aborted.
+   * Resolves with the request's row when the request is no longer pending or its timeout has passed, or with undefined
+   * when the row is deleted. Does not settle after `signal` is aborted.
    */
   settled(id: PermissionId, signal: AbortSignal): Promise<PermissionRow | undefined> {
     return new Promise((resolve) => {

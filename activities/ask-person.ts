@@ -1,6 +1,6 @@
 /**
- * Asks a person: stores the question as a row, which any program may answer, and waits for the answer. The row remains if
- * this worker exits. The next attempt finds it when its agent asks again in equal words.
+ * Asks a person: stores a permission request or an elicitation as a row, which any program may answer, and waits for
+ * the answer. The row remains if this worker exits, and the next attempt finds it when its agent asks the same again.
  */
 import type { Elicitation } from '../contract/elicitation.ts';
 import { LonghaulError } from '../contract/errors.ts';
@@ -26,7 +26,9 @@ export interface PermissionContext {
   readonly taken: Extract<TakenTurn, { kind: 'taken' }>;
   readonly stream: Pick<FrameStream, 'flush'>;
   readonly recorder: Pick<TurnRecorder, 'record'>;
-  /** Aborted when the turn ends. The request then stays as it is, for the next attempt or for the closing steps. */
+  /**
+   * Aborted when the turn ends. The request then stays open for the next attempt, or until the closing steps close it.
+   */
   readonly signal: AbortSignal;
   readonly enter: (phase: Phase) => void;
   readonly hibernation: Hibernation;
@@ -38,18 +40,20 @@ export type Question = Pick<
 > & { readonly elicitation?: Elicitation };
 
 export type PersonsAnswer =
-  /** The turn has ended, or the agent has. An answer remains for the next attempt. */
+  /** The turn or the agent has ended. If the request has an answer, the answer remains for the next attempt. */
   | { readonly kind: 'none' }
-  /** The time of the question has passed, and the agent does not offer its default option. */
+  /** The timeout of the request has passed, and the agent does not offer the default option. */
   | { readonly kind: 'expired' }
-  /** Another program deleted the row, or set a state in which it has no answer. */
+  /** Another program deleted the row, or set a state in which the row has no answer. */
   | { readonly kind: 'withdrawn' }
-  /** The row says that this answer is delivered. The caller gives it to the agent. */
+  /** The user's answer. The row already has the state `delivered`, so the caller must give the answer to the agent. */
   | { readonly kind: 'chosen'; readonly option: string; readonly row: PermissionRow };
 
 export type AskPerson = (question: Question) => Promise<PersonsAnswer>;
 
-/** Returns the function that asks. The task's phase is `waiting_permission` while at least one question is open. */
+/**
+ * Returns the function that asks a person. The task's phase is `waiting_permission` while at least one request is open.
+ */
 export function personAsker(asking: PermissionContext): AskPerson {
   let open = 0;
   return async (question) => {
@@ -64,7 +68,7 @@ export function personAsker(asking: PermissionContext): AskPerson {
   };
 }
 
-/** Waits for the user's answer and returns it. The turn may hibernate during this wait only. */
+/** Waits for the user's answer and returns it. The turn may hibernate only during this wait. */
 type Wait = <A>(answer: () => Promise<A>) => Promise<A>;
 
 async function ask(asking: PermissionContext, question: Question, wait: Wait): Promise<PersonsAnswer> {
@@ -84,7 +88,7 @@ async function ask(asking: PermissionContext, question: Question, wait: Wait): P
   if (signal.aborted) return { kind: 'none' };
   if (row === undefined) return { kind: 'withdrawn' };
   if (row.chosen === null) return { kind: 'expired' };
-  // The answer of an agent that has ended remains for the next attempt, whose agent asks again.
+  // If the agent has ended, its answer remains for the next attempt, whose agent asks again.
   if (asking.hibernation.agentHasEnded()) return { kind: 'none' };
   const delivered = await deliverAnswer(deps.sql, { id: opened.id, sessionId: taken.sessionId, token: taken.token });
   if (!delivered)
@@ -96,8 +100,8 @@ async function ask(asking: PermissionContext, question: Question, wait: Wait): P
 }
 
 /**
- * Waits until the request has an answer or its timeout has passed. `undefined`: the request has no answer and does not
- * wait any more. An expired request has no chosen option if the agent does not offer its default option.
+ * Waits until the request has an answer or its timeout has passed. Returns `undefined` if the request has no answer and
+ * no longer waits. An expired request has no chosen option if the agent does not offer the default option.
  */
 async function answerOf({ deps, signal }: PermissionContext, id: PermissionId): Promise<PermissionRow | undefined> {
   let row = await deps.answers.settled(id, signal);

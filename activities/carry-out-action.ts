@@ -1,7 +1,7 @@
 /**
  * The steps of the workflow `apply`: they apply a change to the project's checkout, or undo it. The journal is stored
- * before the first file is written, so an attempt that was killed is completed by the next one, or restored if the user
- * changed one of the files meanwhile. Actions on one checkout wait for each other.
+ * before the first file is written. So if an attempt was killed, the next attempt completes the action, or restores the
+ * files if the user changed one of them meanwhile. Only one action at a time runs on a checkout.
  */
 import { conflictError, type ConflictingPath, type Plan } from '../changes/plan.ts';
 import { type Journal, journalSchema } from '../changes/journal.ts';
@@ -39,7 +39,10 @@ export function makeActionSteps(deps: Deps): ActionSteps {
   };
 }
 
-/** Stores the reason of a failed attempt in the row. Temporal gets it only if the settings permit that. */
+/**
+ * Runs `work`, and stores the reason in the action's row if it fails. Temporal gets the message only if the settings
+ * permit that.
+ */
 async function noting<T>({ sql, temporalContent }: Deps, id: ActionId, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -51,7 +54,7 @@ async function noting<T>({ sql, temporalContent }: Deps, id: ActionId, work: () 
   }
 }
 
-/** Runs `work` with the action while no other action runs on its checkout. */
+/** Runs `work` with the action's row, while no other action runs on the same checkout. */
 async function onCheckout(
   deps: Deps,
   id: ActionId,
@@ -73,14 +76,14 @@ async function onCheckout(
   );
 }
 
-/** Returns the result of an action that has ended; undefined if it has not. */
+/** Returns the result of an action that has ended. Returns undefined if it has not ended. */
 function endOf(action: ActionToRun | undefined): ActionResult | undefined {
   if (!action) return { kind: 'superseded' };
   if (action.state === 'done') return { kind: 'done' };
   return action.state === 'refused' ? { kind: 'refused', code: action.error_code ?? 'internal_error' } : undefined;
 }
 
-/** Returns the top folder of the checkout, or why the project has none. */
+/** Returns the top folder of the checkout, or the error that says why the project has no usable checkout. */
 async function checkoutOf(
   { worktrees, projectRoots }: Deps,
   { journal, project_path: projectPath }: ActionToRun,
@@ -109,7 +112,7 @@ async function carryOut(deps: Deps, action: ActionToRun, signal: AbortSignal): P
   return abandon(deps, { ...action, state: 'writing', journal }, changedMeanwhile(journal, changed), signal);
 }
 
-/** Plans the action and stores the journal. Returns the end of an action that is refused. */
+/** Plans the action and stores its journal. Returns the journal, or the result of the action if it is refused. */
 async function planned(deps: Deps, action: ActionToRun, signal: AbortSignal): Promise<Journal | ActionResult> {
   try {
     const plan = await planOf(deps, action, signal);
@@ -181,7 +184,7 @@ const failureIn = ({ error_code: code, message }: ActionToRun): ActionFailure =>
   message: message ?? 'The files could not be written. The log of the worker has the error.',
 });
 
-/** Ends an action that cannot be completed. */
+/** Ends an action that cannot be completed: restores the files that were written and records the reason. */
 async function abandon(
   deps: Deps,
   action: ActionToRun,

@@ -161,8 +161,8 @@ async function beginTask(tx: Tx, taskId: TaskId, { worktrees, worktreesDir }: St
 
 /**
  * Returns the path of the session's worktree. All tasks of a session have the same path, because agents find their own
- * sessions by it. The path differs if a kept worktree of an earlier task is at the usual path, or a folder that is not
- * the worktree which was parked there.
+ * sessions by it. Another path is chosen if the usual path has the kept worktree of an earlier task, or if a worktree
+ * was parked there and another folder has replaced it.
  */
 async function pathFor(
   tx: Tx,

@@ -1,6 +1,6 @@
 /**
- * Answers an agent's questions that are no permissions: forms, and addresses to open. Only a person answers them, because
- * a policy cannot fill in a form. So a policy `allow` cancels a question, and never accepts it.
+ * Answers the elicitations of an agent: forms, and addresses to open. Only a person answers them, because a policy
+ * cannot fill in a form. So the policy `allow` cancels an elicitation and never accepts it.
  *
  * Must never happen: an agent gets an answer that does not fit its form, whichever program wrote the row.
  */
@@ -15,18 +15,24 @@ import type { PermissionRow } from '../store/permissions.ts';
 import type { TurnTask } from '../store/turn-task.ts';
 import type { PermissionContext, AskPerson } from './ask-person.ts';
 
-/** The beginning of each warning about a question that was not answered. */
+/** The beginning of each warning about an elicitation that was not answered. */
 export const NOT_ANSWERED = 'Not answered';
 
-/** The kind of tool call that a rule names to match a question. */
+/** The description of an elicitation that rules are compared with. A rule matches it by the tool kind `elicitation`. */
 const SUBJECT = { tool_kind: 'elicitation', parts: [{ type: 'other' as const }], besides: [] };
 
-/** Returns whether a person would be asked now. Only then is the agent told that it may ask. */
+/**
+ * Returns whether an elicitation would be shown to a person now. Only then does the driver tell the agent that
+ * elicitations are supported.
+ */
 export async function asksPerson({ deps, task }: Pick<PermissionContext, 'deps' | 'task'>): Promise<boolean> {
   return (await effectFor({ deps, task })).effect === 'ask';
 }
 
-/** A rule or a policy that allows leaves the question to the policy `ask`, because only a person can answer. */
+/**
+ * Returns what a rule or the policy decides about an elicitation. If the decision is `allow`, a person is asked under
+ * the policy `ask` only, because only a person can answer.
+ */
 async function effectFor({ deps, task }: Pick<PermissionContext, 'deps' | 'task'>): Promise<RuleDecision> {
   const decided = decisionOf(await rulesOfTask(deps.sql, task.id), SUBJECT, task.permission_policy);
   const asks: RuleEffect = task.permission_policy === 'ask' ? 'ask' : 'allow';
@@ -72,13 +78,16 @@ function becauseOf({ permission_policy: policy }: TurnTask, { rule }: RuleDecisi
     : `because the task's permission policy is "${policy}" and no person is asked`;
 }
 
-/** Readers of the frame and the row expect a tool call, so a question without one gets a call of its own. */
+/** Returns a tool call for an elicitation that names none, because readers of frames and rows expect a tool call. */
 function questionCall({ elicitation, hash }: ElicitationAsk): ToolCall {
   const id = `elicitation-${hash.slice(0, 16)}`;
   return { tool_call_id: id, title: elicitation.message, kind: 'other', status: 'pending', locations: [], content: [] };
 }
 
-/** The default `allow` accepts a form only if the defaults of its fields are a valid answer. It opens no address. */
+/**
+ * Returns the answer after the timeout. The default `allow` accepts a form only if the defaults of its fields are a
+ * valid answer. It never accepts an address.
+ */
 function defaultOf({ permission_default: byDefault }: TurnTask, elicitation: Elicitation): string {
   if (byDefault !== 'allow') return 'decline';
   return elicitation.mode === 'form' && formAnswer(elicitation, {}).kind === 'valid' ? 'accept' : 'cancel';

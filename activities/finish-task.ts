@@ -166,9 +166,9 @@ function keptWorktree(
 }
 
 /**
- * Returns the text for the summary about actions that were not allowed and questions that were not answered, because the
- * agent's own words may omit them.
- * Only the summary of a completed task has this text, because the summary of a failed task names the cause already.
+ * Returns the text for the summary about actions that were not allowed and elicitations that were not answered, because
+ * the agent's own words may omit them. Only the summary of a completed task has this text, because the summary of a
+ * failed task already names the cause.
  */
 async function refusedText(
   tx: Tx,

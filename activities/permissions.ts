@@ -1,6 +1,6 @@
 /**
  * Answers an agent's permission requests: at once by a rule or by the task's policy, or with the answer of a person
- * (activities/ask-person.ts).
+ * (ask-person.ts).
  */
 import { agentsOption, alwaysRules, shownOptions } from '../agents/always.ts';
 import type { PermissionAsk, PermissionDecision } from '../agents/driver.ts';
@@ -52,7 +52,7 @@ function notAllowed({ permission_policy: policy, mode_id: mode }: TurnTask, { ru
 }
 
 /**
- * The beginning of each warning about a refusal. The title follows after a colon. The task's summary repeats the
+ * The beginning of each warning about a refusal. A colon and the request's title follow. The task's summary repeats the
  * titles.
  */
 export const NOT_ALLOWED = 'Not allowed';

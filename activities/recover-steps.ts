@@ -97,9 +97,8 @@ export async function recoverFromOthers(recovery: Recovery, signal: AbortSignal)
 }
 
 /**
- * Returns the open runs that no row names. There are three reasons: the row was deleted; the row is missing in the
- * backup from which the database was restored; or the row is final, but Temporal lost the end of the run in a power
- * failure.
+ * Returns the open runs that no row names. There are three causes: the row was deleted; the database was restored from
+ * a backup that does not have the row; or the row is final, but Temporal lost the end of the run in a power failure.
  */
 async function openRunsOf({ temporal, log }: Recovery): Promise<string[]> {
   const query = "ExecutionStatus = 'Running' AND WorkflowType IN ('task', 'settle', 'apply')";

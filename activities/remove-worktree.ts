@@ -1,7 +1,7 @@
 /**
  * Step 6, remove worktree: parks the task's worktree for the next task of the session, or removes it. The workflow
- * schedules the step only after the worktree's files are stored as a commit. A failure here never fails the task,
- * because `longhaul gc` finds the folder by its path.
+ * schedules the step only after the worktree's files are stored as a commit. If this step fails, the task does not
+ * fail, because `longhaul gc` finds the folder by its path.
  */
 import { findTaskToClean, type TaskToClean } from '../store/task-worktrees.ts';
 import { enterCleaning } from '../store/tasks.ts';
@@ -38,7 +38,10 @@ export function makeRemoveWorktree(deps: StepDeps) {
   };
 }
 
-/** Parks the worktree. Returns false if it must be removed: it cannot be parked, or the settings allow none. */
+/**
+ * Parks the worktree. Returns false if the worktree must be removed, because it cannot be parked or the settings allow
+ * no parked worktrees.
+ */
 async function parks(
   { worktrees, parking, log }: StepDeps,
   { taskId, worktreePath }: { taskId: TaskId; worktreePath: string },
@@ -49,7 +52,7 @@ async function parks(
     if (isParked) parking.notify();
     return isParked;
   } catch (error) {
-    // A worktree is removed in many states in which it cannot be parked.
+    // Worktrees in many states cannot be parked. So the error is only logged, and the worktree is removed.
     log.warn({ task_id: taskId, err: error }, 'the worktree could not be parked and is removed');
     return false;
   }

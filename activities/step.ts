@@ -18,11 +18,11 @@ import type { AnswerWatch } from './answer-watch.ts';
 import { countStep, type StepEnd } from './step-metrics.ts';
 import type { TurnRegistry } from './turns.ts';
 
-/** Where worktrees wait for the next tasks of their sessions. */
+/** What the step remove worktree needs to park worktrees. */
 export interface Parking {
-  /** False: the settings allow no parked worktree. */
+  /** False if the settings allow no parked worktree. */
   readonly areKept: boolean;
-  /** Announces that a worktree was parked. */
+  /** Notifies the loop that keeps the limits for parked worktrees. */
   notify(): void;
 }
 

@@ -1,7 +1,7 @@
 /**
  * Warns followers of uncommitted edits in the user's checkout, because the agent does not see those edits. It runs
- * while the agent starts, because git takes a second on a large checkout. If the step runs again for
- * the same task, it appends no second warning.
+ * while the agent starts, because git takes a second on a large checkout. If the step runs again for the same task, it
+ * appends no second warning.
  */
 import { taskBefore } from '../store/diffs.ts';
 import { findCheckout } from '../store/task-worktrees.ts';

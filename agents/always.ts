@@ -43,8 +43,9 @@ const commandRule = (words: readonly string[] | undefined, text: string | undefi
   words ? exactPattern(words) : text !== undefined && commandPattern(text) === undefined ? text : undefined;
 
 /**
- * Returns the options that a person sees, those that allow first, because some agents list a refusal first. If the agent offers an "allow once", its "always" options are removed, and
- * our "always" options are added when `rules` can express the request.
+ * Returns the options that a person sees. Options that allow come first, because some agents list a refusal first. If
+ * the agent offers an "allow once", its own "always" options are removed, and Longhaul's "always" options are added
+ * when `rules` can express the request.
  */
 export function shownOptions(
   options: readonly PermissionOption[],

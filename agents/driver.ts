@@ -50,12 +50,12 @@ export interface PermissionAsk {
 export type PermissionDecision =
   { readonly kind: 'selected'; readonly optionId: string } | { readonly kind: 'cancelled' };
 
-/** A question of the agent that is no permission. */
+/** An elicitation of the agent: a prompt that asks for no permission. */
 export interface ElicitationAsk {
   readonly elicitation: Elicitation;
-  /** The tool call that the question belongs to, if the agent names one. */
+  /** The tool call to which the elicitation belongs, if the agent names one. */
   readonly toolCall: ToolCall | undefined;
-  /** SHA-256, hexadecimal. Two equal questions have equal hashes. */
+  /** SHA-256 in hexadecimal digits. Equal elicitations have equal hashes. */
   readonly hash: string;
 }
 
@@ -97,9 +97,9 @@ export interface OpenAgent {
    */
   onEvent(event: AgentEvent): void | Promise<void>;
   onPermission(ask: PermissionAsk): Promise<PermissionDecision>;
-  /** Absent: each question of the agent that is no permission is cancelled. */
+  /** Answers an elicitation. If this function is absent, every elicitation is cancelled. */
   onElicitation?(ask: ElicitationAsk): Promise<ElicitationDecision>;
-  /** Whether the agent is told that a person can answer such questions. Agents without a person decide by themselves. */
+  /** Whether the agent is told that elicitations are supported. An agent that is not told so decides without asking. */
   readonly offersElicitation?: boolean;
   /** Called once after the spawn. A caller uses it to report how the process exited and what it wrote to stderr. */
   onProcess?(process: Pick<AgentProcess, 'exited' | 'stderrTail'>): void;

@@ -130,7 +130,7 @@ async function offerOf(registry: AgentRegistry, probe: ProbeOf): Promise<AgentOf
   }
 }
 
-/** Returns the models that the settings name, in their order and with their labels. */
+/** Returns the models that the agent's settings name, in the order and with the labels of the settings. */
 function chosenModels(models: readonly AgentModel[], { models: wanted }: AgentLaunch): readonly AgentModel[] {
   if (wanted === undefined) return models;
   return wanted.flatMap(({ id, label }) => {

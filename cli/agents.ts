@@ -58,7 +58,7 @@ export const agentsAddAction = (name: string, _options: unknown, command: Comman
   );
 };
 
-/** Returns the settings that the options give. Undefined: the options give none. */
+/** Returns the agent settings that the options give. Returns undefined if they give none. */
 async function entryOf(name: string, { registry, path, args, env = [] }: AddOptions & { path: string | undefined }) {
   const known = registry === undefined ? undefined : await readRegistryEntry({ source: registry, name, path });
   if (known === undefined && args === undefined && env.length === 0) return undefined;
@@ -76,7 +76,7 @@ function variableOf(text: string): [string, string] {
   throw new LonghaulError('invalid_input', `--env: expected NAME=VALUE, found ${JSON.stringify(text)}`);
 }
 
-/** Splits the text as a shell does: words in quotes may contain spaces. */
+/** Splits the text into words as a shell does. A word in quotes may contain spaces. */
 function wordsOf(text: string): string[] {
   return (text.match(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g) ?? []).map((word) =>
     word.replaceAll(/"([^"]*)"|'([^']*)'/g, '$1$2'),

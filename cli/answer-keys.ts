@@ -1,6 +1,6 @@
 /**
- * In a terminal that follows a task, a digit key answers the oldest open request. To accept a form, the user types the
- * values of its fields, one after the other.
+ * Answers permission requests by keys in a terminal that follows a task. A digit answers the oldest open request with
+ * the option of this number. To accept a form, the user types the values of its fields one after the other.
  */
 import type { Longhaul } from '../client/connection.ts';
 import type { FollowedFrame } from '../client/follow-task.ts';
@@ -43,7 +43,7 @@ export class AnswerKeys {
     if (this.#form && !this.#waiting.has(this.#form.id)) this.#form = undefined;
   }
 
-  /** The text that the user types into a form. Undefined: no form is open. */
+  /** The text that the user has typed into a form. Undefined if no form is open. */
   get typing(): string | undefined {
     return this.#form?.keys.shown;
   }

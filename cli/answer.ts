@@ -53,7 +53,7 @@ async function permissionIdOf(longhaul: CommandContext['longhaul'], text: string
   throw new LonghaulError('permission_not_found', `${text} is a task, not a permission request. ${waits}`);
 }
 
-/** Returns the values of a form that the options give. Undefined: they give none. */
+/** Returns the values for a form's fields that the options give. Returns undefined if they give none. */
 function contentIn({ elicitation }: Permission, { set, content }: Options): unknown {
   if (set === undefined && content === undefined) return undefined;
   if (elicitation?.mode !== 'form') {
@@ -67,14 +67,15 @@ function parsedContent(text: string): object {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
   } catch {
-    // not JSON: the error below says so
+    // The text is not JSON. The error below reports this.
   }
   throw new LonghaulError('invalid_input', `--content: expected a JSON object, found ${text}.`);
 }
 
 /**
- * Returns the option that the user chose. If a number is both an option's id and another option's number, the id has
- * precedence. A word that is neither an effect nor an id is refused here, with the numbers of the options.
+ * Returns the option that the user chose. If a number is the id of one option and the position of another, the id has
+ * precedence. An answer that is neither an effect nor an id nor a number is refused, with a message that lists the
+ * options.
  */
 function numbered({ options }: Permission, answer: string): string {
   if (options.some(({ option_id: id }) => id === answer)) return answer;

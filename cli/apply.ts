@@ -1,4 +1,4 @@
-/** `longhaul apply`, `undo` and `reject`: what happens with a change. */
+/** The commands `longhaul apply`, `undo` and `reject`, which carry out an action on a change. */
 import { actOnChange, type ChangeAction, rejectChange } from '../client/change-actions.ts';
 import { getDiff } from '../client/tasks.ts';
 import { findId } from '../client/short-ids.ts';
@@ -31,7 +31,7 @@ export const undoAction = action(({ longhaul }, changeId) =>
 );
 export const rejectAction = action(({ longhaul }, changeId) => rejectChange(longhaul, changeId, 'cli'));
 
-/** Returns the change that the text names, or the change of the task that it names. */
+/** Returns the change that the text names by its id, or else the change of the task that the text names. */
 async function changeIdOf({ longhaul }: CommandContext, text: string): Promise<ChangeId> {
   const { sql } = longhaul;
   const id = await findId(sql, 'change', text);

@@ -22,7 +22,7 @@ function ending(task: TaskDescription): LiveLine {
   if (task.error_code) head.push(task.error_code);
   if (!Number.isNaN(tookMs)) head.push(seconds(tookMs));
   head.push(isKept(task) && !task.change ? 'its work is not in a change' : changeText(task.change));
-  // `longhaul run --session` takes this id.
+  // The line names the session because `longhaul run --session` needs its id.
   if (task.session_id) head.push(`session ${shortId(task.session_id)}`);
   return { text: head.join(' · '), style };
 }

@@ -21,7 +21,10 @@ export class FormKeys {
     return field && `${field.name}: ${this.#text}▏`;
   }
 
-  /** Returns the values when the last field has its value. `left`: the user does not send the form. */
+  /**
+   * Handles one key. Returns the values after the last field has its value, `left` if the user closes the form without
+   * sending it, and otherwise undefined.
+   */
   press(key: string): Record<string, unknown> | 'left' | undefined {
     const field = this.#fields[this.#at];
     if (!field || key === '\u001b') return 'left';

@@ -1,10 +1,10 @@
-/** Shows the fields of a form, and converts what a person typed to the values of its fields. */
+/** Shows the fields of a form, and converts the texts that a person typed to the values of its fields. */
 import type { Elicitation, FormField, FormValue } from '../contract/elicitation.ts';
 import { LonghaulError } from '../contract/errors.ts';
 
 type Form = Extract<Elicitation, { mode: 'form' }>;
 
-/** Returns the complete question, below its message. */
+/** Returns the lines that show the elicitation completely, apart from its message, which is printed before them. */
 export function elicitationLines(asked: Elicitation): string[] {
   if (asked.mode === 'url') return [asked.url];
   const { title, description, fields } = asked;
@@ -54,7 +54,10 @@ function limits(field: Omit<FormField, 'name'>): string[] {
   return texts.flatMap(([name, one]) => (one === undefined ? [] : [`${name} ${one.toString()}`]));
 }
 
-/** Converts a text to the field's type. A text that does not fit stays a text, and the check of the form refuses it. */
+/**
+ * Converts a text to the type of the field. If that is impossible, the text is returned unchanged, and the check of the
+ * form then refuses it.
+ */
 export function formValue(field: FormField, text: string): unknown {
   switch (field.type) {
     case 'number':
@@ -69,13 +72,16 @@ export function formValue(field: FormField, text: string): unknown {
   }
 }
 
-/** A number selects the choice at that position, unless it is a choice itself. */
+/**
+ * Returns the choice that the text selects. A number selects the choice at that position, unless the number itself is
+ * one of the choices.
+ */
 function chosen({ choices }: FormField, text: string): string {
   if (!choices || choices.some(({ value }) => value === text) || !/^\d+$/.test(text)) return text;
   return choices[Number(text) - 1]?.value ?? text;
 }
 
-/** Returns the values of the options `--set name=value`. */
+/** Returns the values that the options `--set name=value` give. */
 export function contentOf({ fields }: Form, assignments: readonly string[]): Record<string, unknown> {
   const content: Record<string, unknown> = {};
   for (const assignment of assignments) {

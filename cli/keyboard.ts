@@ -70,7 +70,7 @@ export function muteKeyboard(events: KeyboardEvents): { end(): void } {
   };
 }
 
-/** Arrows and function keys arrive as a sequence that begins with Esc. */
+/** Matches the sequences that arrow keys and function keys send. They begin with Esc. */
 // oxlint-disable-next-line no-control-regex
 const SEQUENCES = /\u001b[[O][0-9;]*[A-Za-z~]/g;
 // oxlint-disable-next-line no-control-regex

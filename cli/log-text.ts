@@ -1,4 +1,4 @@
-/** Formats the lines of the parts' logs for a terminal. A part logs one JSON object a line, others log plain text. */
+/** Formats the log lines of the parts for a terminal. Some parts log one JSON object a line, others plain text. */
 import { harmless, type Paint, type Style } from './terminal.ts';
 
 const LEVELS: Readonly<Record<number, readonly [name: string, style: Style]>> = {
@@ -9,7 +9,10 @@ const LEVELS: Readonly<Record<number, readonly [name: string, style: Style]>> = 
   50: ['error', 'red'],
   60: ['fatal', 'red'],
 };
-/** Fields that each line has, and that say nothing to a reader on the same machine. */
+/**
+ * Fields that are not shown separately, because the line already contains them or because they are the same in all
+ * lines.
+ */
 const OMITTED = new Set(['level', 'time', 'msg', 'pid', 'hostname', 'v']);
 
 /** Returns the line as `time level message field=value …`. A line that is no JSON object is returned as it is. */
@@ -30,7 +33,10 @@ export function readableLine(line: string, paint: Paint): string {
   return harmlessLine(words);
 }
 
-/** Our own colours stay; control sequences of the logged text do not. */
+/**
+ * Joins the columns of a line. Longhaul's own colour sequences remain, but control sequences in the logged message are
+ * removed.
+ */
 const harmlessLine = ([clock = '', level = '', msg = '', fields = '']: readonly string[]): string =>
   [clock, level, harmless(msg), fields].filter((word) => word !== '').join(' ');
 
@@ -44,7 +50,7 @@ function entryIn(line: string): Record<string, unknown> | undefined {
   }
 }
 
-/** An error has its message and its stack as further lines. */
+/** Returns the text of a field's value. The message and the stack of an error become further lines. */
 function textOf(value: unknown): string {
   if (typeof value === 'string') return /[\s"=]/.test(value) ? JSON.stringify(harmless(value)) : harmless(value);
   if (typeof value === 'object' && value !== null && 'stack' in value && typeof value.stack === 'string') {
@@ -53,7 +59,7 @@ function textOf(value: unknown): string {
   return harmless(JSON.stringify(value) ?? '');
 }
 
-/** Formats a stream of text line by line. The last line is kept until its end arrives. */
+/** Formats a stream of text line by line. An incomplete last line is kept until the rest of it arrives. */
 export class ReadableLog {
   readonly #paint: Paint;
   #begun = '';
@@ -68,7 +74,7 @@ export class ReadableLog {
     return lines.map((line) => `${readableLine(line, this.#paint)}\n`).join('');
   }
 
-  /** Returns the line whose end has not arrived. */
+  /** Returns the incomplete last line at the end of the stream. */
   end(): string {
     const last = this.#begun;
     this.#begun = '';

@@ -34,7 +34,7 @@ async function showLogs(part: Part | undefined, { follow = false, lines, json }:
       `${what} in ${logs}: no part was started in this home. Run \`longhaul up -d\`, or set LONGHAUL_HOME to another home.`,
     );
   }
-  // Into a pipe or a file the lines go as they are logged, for programs.
+  // Lines that go to a pipe or a file are not changed, because programs read them.
   const readable = process.stdout.isTTY && !json ? new ReadableLog(painter(process.stdout)) : undefined;
   return follow ? followUntilStopped(files, lines, readable) : showLast(files, lines, readable);
 }

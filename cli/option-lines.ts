@@ -2,7 +2,7 @@
 import type { PermissionOption } from '../contract/vocabulary.ts';
 import { firstLine } from './task-text.ts';
 
-/** An option's name is any text of the agent, so the line says what the option does. */
+/** The effect of each kind of option. It is shown because the option's name is any text of the agent. */
 const EFFECTS: Readonly<Record<PermissionOption['kind'], string>> = {
   allow_once: 'allows',
   allow_always: 'allows always',
@@ -13,6 +13,6 @@ const EFFECTS: Readonly<Record<PermissionOption['kind'], string>> = {
 export const optionLines = (options: readonly PermissionOption[]): string[] =>
   options.map(({ name, option_id: id, kind }, at) => `  ${at + 1}  ${firstLine(name || id)}  (${EFFECTS[kind]})`);
 
-/** For a message: `1 (Yes), 2 (No)`. */
+/** Returns the options with their numbers for a message: `1 (Yes), 2 (No)`. */
 export const optionNumbers = (options: readonly PermissionOption[]): string =>
   options.map(({ name, option_id: id }, at) => `${at + 1} (${firstLine(name || id)})`).join(', ');

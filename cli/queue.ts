@@ -1,4 +1,6 @@
-/** `longhaul queue`: shows the waiting tasks of a session, changes them, and holds or releases the queue. */
+/**
+ * The command `longhaul queue`: it shows the waiting tasks of a session, changes them, and holds or releases the queue.
+ */
 import type { Command } from 'commander';
 import { messageTo } from '../client/follow-up.ts';
 import {
@@ -112,7 +114,7 @@ async function printTask(
   process.stdout.write(`${json ? JSON.stringify(await describe(longhaul, taskId)) : textOf(taskId)}\n`);
 }
 
-/** Returns the running task, whether the queue is held, and the waiting tasks in their order. */
+/** Returns the text that shows the running task, whether the queue is held, and the waiting tasks in their order. */
 export function queueText(
   queue: QueueState,
   { columns, now, paint } = {

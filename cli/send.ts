@@ -1,4 +1,4 @@
-/** `longhaul send` and `longhaul reply`: continue a session with another message. */
+/** The commands `longhaul send` and `longhaul reply`, which continue a session with another message. */
 import { type FollowUp, messageTo, replyTo } from '../client/follow-up.ts';
 import { getQueue, resolveSession } from '../client/session-queue.ts';
 import { submit, type Submission } from '../client/submit.ts';
@@ -58,7 +58,10 @@ async function messageFrom(words: readonly string[], options: FollowUpOptions): 
   };
 }
 
-/** Returns a line that says that the queue is held, because then the new task does not start by itself. */
+/**
+ * Returns a line that says that the queue is held, because a held queue does not start the new task. Returns an empty
+ * text if it is not held.
+ */
 async function waitText({ longhaul }: CommandContext, sessionId: SessionId): Promise<string> {
   const { held_since: held } = await getQueue(longhaul, sessionId);
   return held === null ? '' : `  the queue is held; longhaul queue release ${shortId(sessionId)}    starts its tasks\n`;

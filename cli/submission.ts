@@ -28,7 +28,7 @@ async function agentFor(
   return onlyAgent(sql, nativeChoice((await workerEnvironment(services.settings)) ?? process.env));
 }
 
-/** Returns the text of a task from the words that a user typed; `-` alone reads it from stdin. */
+/** Returns the text of a task from the words that a user typed. A single `-` means that the text is read from stdin. */
 export async function inputFrom(typed: readonly string[]): Promise<string> {
   const words = typed.map(unmarked);
   const input = words.length === 1 && words[0] === '-' ? await readFile('/dev/stdin', 'utf8') : words.join(' ');

@@ -92,7 +92,7 @@ const PHASE_TEXTS: Readonly<Record<string, string>> = {
   waiting_limit: 'waits for a limit',
 };
 
-/** Returns the phase in words. A phase of another program is shown as it is. */
+/** Returns the phase in words. A phase that another program wrote is returned as it is. */
 export const phaseText = (phase: string): string => PHASE_TEXTS[phase] ?? harmless(phase);
 
 /**

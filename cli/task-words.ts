@@ -9,11 +9,14 @@ import type { Command } from 'commander';
 const MARK = '\u0000';
 const COMMANDS_WITH_TEXT: readonly string[] = ['run', 'submit', 'send', 'reply', 'queue add', 'queue edit'];
 
-/** Returns the command that was typed, if it takes a text. `words`: the arguments after `longhaul`. */
+/** Returns the name of the typed command if it takes a text. `words` has the arguments after `longhaul`. */
 export const commandWithText = (words: readonly string[]): string | undefined =>
   COMMANDS_WITH_TEXT.find((name) => name.split(' ').every((part, at) => words[at] === part));
 
-/** `words`: the arguments after `longhaul`. Returns them with a mark before each text that begins with a dash. */
+/**
+ * Returns the arguments with a mark before each text that begins with a dash. `words` has the arguments after
+ * `longhaul`.
+ */
 export function markTexts(program: Command, words: readonly string[]): string[] {
   const names = commandWithText(words)?.split(' ') ?? [];
   const command = names.reduce<Command | undefined>(

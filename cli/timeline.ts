@@ -34,7 +34,7 @@ export interface TimelineOptions {
   readonly showsInput: boolean;
   /** Whether the whole output of tools is shown. */
   readonly verbose?: boolean;
-  /** Returns what the user types into a form. Undefined: no form is open. */
+  /** Returns the text that the user has typed into a form. Returns undefined if no form is open. */
   readonly typing?: () => string | undefined;
 }
 
@@ -48,7 +48,7 @@ export class Timeline {
   /** The options of each open permission request. */
   readonly #asked = new Map<string, readonly PermissionOption[]>();
   #plan: readonly PlanEntry[] = [];
-  /** The text of each user's message that was shown. */
+  /** The text of each user's message that was shown last. */
   readonly #inputs = new Map<string, string>();
   #printedPlan: readonly string[] = [];
   #tokens: number | undefined;
@@ -74,9 +74,9 @@ export class Timeline {
     else this.#show(frame);
   }
 
-  /** Shows frames that a follower got together. For an old task these are all its frames. */
+  /** Shows frames that a follower got together. When an old task is followed, these are all its frames. */
   showPage(page: readonly FollowedFrame[]): void {
-    // Of a user's message that was edited, only the last text is shown.
+    // If a user's message was edited, only its last text is shown.
     const last = new Map(page.flatMap((frame) => (isInput(frame) ? [[frame.message_id, frame.seq]] : [])));
     const shown = page.filter((frame) => !isInput(frame) || last.get(frame.message_id) === frame.seq);
     this.#withoutBottom(() => shown.forEach((frame) => this.show(frame)));
@@ -102,7 +102,8 @@ export class Timeline {
         this.#showPlan(frame.entries);
         break;
       case 'message':
-        // The message of a task that was removed from its queue arrives again, as cancelled.
+        // When a task was removed from its queue, its user message arrives again with the status `cancelled`. It is not
+        // shown again.
         if (frame.role === 'user' && frame.status !== 'cancelled') this.#input(frame);
         break;
       case 'message_reset':
@@ -213,7 +214,7 @@ export class Timeline {
     );
   }
 
-  /** Shows a user's message, unless this text of it was shown. */
+  /** Shows a user's message, unless the same text of it was shown already. */
   #input({ message_id: id, content }: { readonly message_id: string; readonly content: string }): void {
     if (!this.#options.showsInput || this.#inputs.get(id) === content) return;
     this.#inputs.set(id, content);

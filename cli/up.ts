@@ -32,7 +32,7 @@ export const upAction = (options: { detach?: boolean; json?: boolean }) =>
     );
   });
 
-/** Names the parts that are ready, because only their addresses are printed before. */
+/** Returns a line that names the ready parts, because the lines before it have only their addresses. */
 function readyText({ parts }: Status): string {
   const ready = parts.flatMap(({ name, state }) => (state === 'ready' && name !== 'supervisor' ? [name] : []));
   return ready.length === 0 ? '' : `\nready: ${ready.join(', ')}\n`;
@@ -105,7 +105,7 @@ export async function spawnSupervisor(paths: HomePaths, env: NodeJS.ProcessEnv):
  */
 async function refuseStart(settings: Settings): Promise<void> {
   refuseInvalidDefaultModel(process.env);
-  // An invalid settings file is reported before anything starts.
+  // An invalid file of agent settings is reported before anything starts.
   profilesOf({ settingsFile: homePaths(settings.home).agentSettings });
   refuseInsideTask(settings.home, process.env);
   await registerHome(settings.home);

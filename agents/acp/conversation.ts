@@ -127,7 +127,7 @@ export class Conversation implements LinkHandlers {
     return chosen?.option_id;
   }
 
-  /** A question outside a turn belongs to no message, so it is cancelled. */
+  /** Answers an elicitation. Outside a turn it is cancelled, because it would belong to no message. */
   async elicit(params: JsonObject, asked: Pick<ElicitationAsk, 'elicitation' | 'hash'>): Promise<ElicitationDecision> {
     const options = this.#options;
     if (this.phase !== 'turn' || this.#isForeign(params) || !options.onElicitation) return { action: 'cancel' };
@@ -144,8 +144,8 @@ export class Conversation implements LinkHandlers {
     const { signal } = this.#options;
     if (signal.aborted) return 'stopped';
     this.pendingAsks += 1;
-    // A stop answers open requests with `cancelled`, as ACP requires. The answer is sent after session/cancel, because
-    // otherwise the agent would treat the answer as a refusal and continue.
+    // When the turn is stopped, open requests are answered with `cancelled`, as ACP requires. The answers are sent
+    // after session/cancel, because otherwise the agent would treat them as refusals and continue.
     const stopped = deferred<'stopped'>();
     const answerStopped = (): void => void setImmediate(() => stopped.resolve('stopped'));
     signal.addEventListener('abort', answerStopped);

@@ -4,10 +4,13 @@ import type { Elicitation, FormChoice, FormField, FormValue } from '../../contra
 import { isObject, type JsonObject } from './lines.ts';
 import { cleanJson } from './text.ts';
 
-/** Limit of the question's JSON. A frame has at most 64 KB. A longer question is refused, because a person must see all of it. */
+/**
+ * The maximum size of an elicitation as JSON. A frame has at most 64 KB. A larger elicitation is refused and not cut,
+ * because a person must see all of it.
+ */
 const LIMIT_BYTES = 40 * 1024;
 
-/** Fields that differ even if the questions are equal. */
+/** Fields that differ even if two elicitations are equal, so the hash omits them. */
 const OF_THIS_OCCASION = new Set(['sessionId', 'requestId', 'toolCallId', 'elicitationId', '_meta']);
 
 export type ReadElicitation =
@@ -23,7 +26,7 @@ export function readElicitation(params: JsonObject): ReadElicitation {
   return { kind: 'read', elicitation, hash: elicitationHash(clean) };
 }
 
-/** Returns a sentence if the client cannot ask this. */
+/** Returns the elicitation, or a sentence that says why the client does not support it. */
 function elicitationIn(params: JsonObject): Elicitation | string {
   const { mode, message, url, requestedSchema: schema } = params;
   if (typeof message !== 'string') return 'message: expected a text';
@@ -40,7 +43,10 @@ function elicitationIn(params: JsonObject): Elicitation | string {
   return { mode, message, ...words(schema), fields };
 }
 
-/** A person opens the address in a browser, so an address that runs a program (`file:`, `javascript:`) is refused. */
+/**
+ * Returns whether a person can safely open the address in a browser. Addresses that run a program (`file:`,
+ * `javascript:`) are refused.
+ */
 function isAddress(value: unknown): value is string {
   return typeof value === 'string' && /^https?:$/.test(URL.parse(value)?.protocol ?? '');
 }
@@ -67,7 +73,7 @@ function fieldIn(name: string, property: JsonObject, required: boolean): FormFie
     min_items: number(property['minItems']),
     max_items: number(property['maxItems']),
   };
-  // ACP: an optional value that is null counts as absent.
+  // In ACP an optional value that is null counts as absent.
   const present = Object.fromEntries(Object.entries(constraints).filter(([, value]) => value !== undefined));
   return { name, type: text(property['type']) ?? 'string', ...words(property), required, ...present };
 }
@@ -91,7 +97,10 @@ function valueIn(value: unknown): FormValue | undefined {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : undefined;
 }
 
-/** Hashes everything that a person decides on. Any other difference gives another hash. */
+/**
+ * Returns a hash of everything on which a person decides. So two elicitations have the same hash only if they differ in
+ * nothing but the fields above.
+ */
 function elicitationHash(params: JsonObject): string {
   const asked = Object.fromEntries(Object.entries(params).filter(([key]) => !OF_THIS_OCCASION.has(key)));
   return createHash('sha256')

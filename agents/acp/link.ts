@@ -33,9 +33,9 @@ export interface LinkHandlers {
   update(params: JsonObject): Promise<void>;
   /** Handles the params of a permission request in order with the updates, before `permission` answers the request. */
   announce(params: JsonObject): Promise<void>;
-  /** Returns the id of the chosen option, or `undefined` for the outcome `cancelled`. */
+  /** Returns the id of the chosen option. Returns `undefined` for the outcome `cancelled`. */
   permission(params: JsonObject): Promise<string | undefined>;
-  /** Returns the answer to a question of the agent that is no permission. */
+  /** Returns the answer to an elicitation. */
   elicit(params: JsonObject, asked: Pick<ElicitationAsk, 'elicitation' | 'hash'>): Promise<ElicitationDecision>;
   readonly files: WorktreeFiles;
   /** Whether the agent has created or loaded a session. The message about the agent's end depends on it. */
@@ -141,7 +141,7 @@ export function openLink(launch: AgentLaunch, agent: AgentProcess, handlers: Lin
       activity += 1;
     });
   };
-  /** No answer to the request exists. The turn fails, because the agent would continue as it does after a refusal. */
+  /** Fails the turn if a request could not be answered, because the agent would continue as after a refusal. */
   const failTurn = (error: unknown): never => {
     fail(asLonghaulError(error));
     throw error;

@@ -7,12 +7,15 @@ import { createHash } from 'node:crypto';
 import type { PermissionOption, ToolCall } from '../../contract/vocabulary.ts';
 import type { JsonObject } from './lines.ts';
 
-/** Fields of a call that differ even if the requests are equal. Its input may have fields of the same names, which count. */
+/**
+ * Fields of a call that differ even if two requests are equal. Only these fields of the call itself are omitted: fields
+ * of the same names in the call's input count.
+ */
 const OF_THIS_OCCASION = new Set(['toolCallId', 'tool_call_id', 'status', 'sessionUpdate', '_meta']);
 
 /**
- * `asked` is the request's tool call as the agent sent it, uncut. `call` is the call as it was known before the
- * request.
+ * Returns a hash that is the same for equal requests. `asked` is the request's tool call as the agent sent it, uncut.
+ * `call` is the tool call as it was known before the request.
  */
 export function requestHash(call: ToolCall, asked: JsonObject, options: readonly PermissionOption[]): string {
   const json = JSON.stringify([

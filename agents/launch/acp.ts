@@ -3,7 +3,7 @@ import { type AgentProfiles, CATALOG_ONLY, profileIn } from '../profiles/profile
 import { installedProgram } from './installed-program.ts';
 import type { AgentLaunch, LaunchRequest } from './launch.ts';
 
-/** For an agent without a profile, the launch runs its install_path without arguments. */
+/** Makes the launch. An agent without a profile is started by its install_path, without arguments. */
 export function launchAcp({ agent, env }: LaunchRequest, profiles: AgentProfiles = CATALOG_ONLY): AgentLaunch {
   if (agent === undefined) throw new TypeError('the path acp has an agent');
   const { acp, terminal: _unused, ...profile } = profileIn(profiles, agent.name);

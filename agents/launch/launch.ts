@@ -32,11 +32,11 @@ export interface AgentLaunch {
    * schema says `session`: "across all turns".
    */
   readonly usageOf: 'turn' | 'session';
-  /** The name of the known agent from which the settings file derives this one. */
+  /** The name of the known agent that the agent's entry in the settings file extends. */
   readonly base?: string;
   /** The label to show. If it is omitted, the agent's own title is used. */
   readonly label?: string;
-  /** The models to offer, of those that the agent offers. If they are omitted, all are offered. */
+  /** The models to offer, from those that the agent offers. If this list is omitted, all of them are offered. */
   readonly models?: readonly { readonly id: string; readonly label: string }[];
   /** The part of an error message that says what to install if the program is missing. */
   readonly installHint?: string;

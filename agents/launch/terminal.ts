@@ -1,4 +1,7 @@
-/** The launcher of the path `pty`: the terminal adapter runs a command-line agent in a pseudo-terminal and speaks ACP for it. */
+/**
+ * The launcher of the path `pty`: it starts the terminal adapter, which runs a command-line agent in a pseudo-terminal
+ * and speaks ACP for it.
+ */
 import { join } from 'node:path';
 import { loaderArguments, ownModulePath } from '../../processes/own-module.ts';
 import { type AgentProfiles, CATALOG_ONLY, profileIn } from '../profiles/profiles.ts';
@@ -12,7 +15,9 @@ const MAIN = ownModulePath('agents/terminal/main');
 /** Returns the folder of terminal recordings that no step has stored yet. It contains one folder for each task. */
 export const recordingsFolder = (home: string): string => join(home, 'recordings');
 
-/** For an agent without a profile, the program is its install_path, with the prompt as its only argument. */
+/**
+ * Makes the launch. An agent without a profile is started by its install_path, with the prompt as its only argument.
+ */
 export function launchInTerminal({ agent, env }: LaunchRequest, profiles: AgentProfiles = CATALOG_ONLY): AgentLaunch {
   if (agent === undefined) throw new TypeError('the path pty has an agent');
   const profile = profileIn(profiles, agent.name);

@@ -15,16 +15,19 @@ export interface AgentProfile extends Pick<
    * `install_path` already names a program that speaks ACP.
    */
   readonly acp?: AcpProgram | undefined;
-  /** How to start the agent's program in a terminal. Only for agents of the settings file. */
+  /** How to start the agent's program in a terminal. Only agents of the settings file have this field. */
   readonly terminal?: TerminalProgram | undefined;
 }
 
 export interface TerminalProgram {
-  /** The name of the profile by which the terminal adapter runs the program. */
+  /** The name of the terminal profile with which the terminal adapter runs the program. */
   readonly profile: string;
-  /** Absolute path, or a name that is looked up on PATH. */
+  /** An absolute path, or a name that is searched on PATH. */
   readonly command: string;
-  /** The arguments before those of the profile. If the adapter does not know the profile, `{prompt}` is replaced. */
+  /**
+   * The arguments that precede those of the terminal profile. If the adapter has no profile for the program, `{prompt}`
+   * in an argument is replaced with the prompt.
+   */
   readonly args: readonly string[];
 }
 
@@ -36,7 +39,7 @@ export interface AcpProgram {
   readonly installHint?: string;
 }
 
-/** The profile of an agent of which nothing is known. */
+/** The values for an agent that has no profile. */
 export const BASE = { envKeys: [], env: {}, usageOf: 'session' } as const satisfies Partial<AgentProfile>;
 
 const acp = (command: string, args: readonly string[], rest: Partial<AcpProgram> = {}): AcpProgram => ({

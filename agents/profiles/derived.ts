@@ -1,20 +1,24 @@
 /**
  * Makes agent profiles from the entries of the settings file. An entry extends an agent of the catalogue, a
- * command-line agent that the terminal adapter knows, or another entry; without `extends` it is an agent of its own.
+ * command-line agent that the terminal adapter knows, or another entry. An entry without `extends` describes an agent
+ * of its own.
  */
 import type { AcpProgram, AgentProfile } from './catalog.ts';
 import { BASE, CATALOG, knownProfile } from './catalog.ts';
 import { isKnownTerminal, terminalProfile } from '../terminal/profiles/known.ts';
 import type { AgentEntry, AgentSettings } from './settings-schema.ts';
 
-/** Fails with `invalid_input` if an entry extends an unknown agent, or itself through others. */
+/**
+ * Returns the profiles by name. Fails with `invalid_input` if an entry extends an unknown agent, or extends itself,
+ * directly or through other entries.
+ */
 export function derivedProfiles(settings: AgentSettings): ReadonlyMap<string, AgentProfile> {
   const profiles = new Map<string, AgentProfile>();
   for (const name of Object.keys(settings.agents)) profiles.set(name, derive(settings, name, []));
   return profiles;
 }
 
-/** `chain` has the entries that led here by `extends`. */
+/** Makes the profile of one entry. `chain` has the names of the entries that extend this one. */
 function derive(settings: AgentSettings, name: string, chain: readonly string[]): AgentProfile {
   const entry = settings.agents[name] ?? {};
   const parent = parentOf(settings, { name, entry, chain });
@@ -37,7 +41,10 @@ interface Derived {
   readonly inTerminal: boolean;
 }
 
-/** An entry speaks ACP or runs in a terminal, so exactly one of both fields is set. */
+/**
+ * Returns how to start the program. An entry either speaks ACP or runs in a terminal, so exactly one of the two fields
+ * has a value.
+ */
 function programOf(entry: AgentEntry, { name, parent, inTerminal }: Derived): Pick<AgentProfile, 'acp' | 'terminal'> {
   if (inTerminal) {
     const usual = terminalProfile(parent?.terminal?.profile ?? parent?.base ?? parent?.name ?? name);
@@ -50,7 +57,7 @@ function programOf(entry: AgentEntry, { name, parent, inTerminal }: Derived): Pi
     command: entry.command ?? usual.command ?? name,
     args: entry.args ?? usual.args ?? [],
     offersFileSystem: usual.offersFileSystem ?? true,
-    // The hint installs the parent's program, not another one.
+    // The install hint is kept only if the entry runs the parent's program, because the hint installs that program.
     ...(installHint !== undefined && entry.command === undefined && { installHint }),
   };
   return { acp, terminal: undefined };

@@ -1,6 +1,6 @@
 /**
- * All agent profiles: those of the catalogue, and those of the settings file, which have precedence. The file is read
- * again when it has changed, so an edit needs no restart.
+ * Combines the agent profiles of the catalogue and of the settings file; those of the settings file have precedence.
+ * The file is read again after it has changed, so an edit needs no restart.
  */
 import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { applyEdits, modify } from 'jsonc-parser';
@@ -18,13 +18,16 @@ export interface AgentProfiles {
 
 export const CATALOG_ONLY: AgentProfiles = { names: () => Object.keys(CATALOG).sort(), known: knownProfile };
 
-/** Returns the profile of an agent. For an agent without a profile, the result contains only the name. */
+/**
+ * Returns the profile of an agent. An agent without a profile gets one that contains only its name and the default
+ * values.
+ */
 export const profileIn = (profiles: AgentProfiles, name: string): AgentProfile =>
   profiles.known(name) ?? { ...BASE, name };
 
 /**
- * Opens the profiles of the catalogue and of the file, which need not exist. Fails with `invalid_input`. If a later
- * edit makes the file invalid, the profiles of the last valid one stay.
+ * Opens the profiles of the catalogue and of the settings file, which need not exist. Fails with `invalid_input` if the
+ * file is not valid. If a later edit makes the file invalid, the profiles from its last valid content remain in use.
  */
 export function openProfiles(file: string): AgentProfiles {
   let version = '';
@@ -50,7 +53,7 @@ export function openProfiles(file: string): AgentProfiles {
   };
 }
 
-/** Returns `profiles` with one more entry, which is not written. Fails with `invalid_input`. */
+/** Returns `profiles` with one more entry, which is not written to the file. Fails with `invalid_input`. */
 export function withEntry(profiles: AgentProfiles, name: string, entry: AgentEntry): AgentProfiles {
   const text = JSON.stringify({ agents: { [name]: entry } });
   const profile = derivedProfiles(parseAgentSettings(text, `agent ${name}`)).get(name);
@@ -60,7 +63,7 @@ export function withEntry(profiles: AgentProfiles, name: string, entry: AgentEnt
   };
 }
 
-/** Writes an entry into the file, which keeps its comments. Fails with `invalid_input` if the result is not valid. */
+/** Writes an entry into the file, whose comments remain. Fails with `invalid_input` if the result is not valid. */
 export function putAgentEntry(file: string, name: string, entry: AgentEntry): void {
   const before = readText(file);
   const formattingOptions = { insertSpaces: true, tabSize: 2 };

@@ -1,6 +1,6 @@
 /**
- * Parses the file of agent settings: JSON, in which comments and trailing commas are allowed. Every error names the
- * line and the column. All errors are reported together, one line each.
+ * Parses the file of agent settings: JSON in which comments and trailing commas are allowed. Every error names its line
+ * and column. All errors are reported together, one on each line.
  */
 import {
   findNodeAtLocation,
@@ -14,9 +14,12 @@ import { z } from 'zod';
 import { LonghaulError } from '../../contract/errors.ts';
 import { NATIVE_AGENT } from '../../contract/names.ts';
 
-/** The names become part of search attributes, command lines and file names. */
+/**
+ * The pattern of an agent's name. It is restricted because names become part of search attributes, command lines and
+ * file names.
+ */
 export const AGENT_NAME = /^[\w][\w.-]{0,59}$/;
-/** No agent gets these variables, so a setting of one would have no effect. */
+/** Variables that are never passed to agents. A setting of one would have no effect, so it is refused. */
 const NEVER_PASSED = /^(DATABASE_URL|TEMPORAL_.*|LONGHAUL_.*)$/;
 
 const words = z.string('expected a text').min(1, 'expected a text that is not empty');
@@ -55,12 +58,12 @@ const settings = z.strictObject({
     .optional(),
 });
 
-/** One agent as the file describes it. */
+/** The description of one agent in the file. */
 export type AgentEntry = z.infer<typeof entry>;
 
 export interface AgentSettings {
   readonly agents: Readonly<Record<string, AgentEntry>>;
-  /** Makes the error for a value of the file. */
+  /** Makes the error for the value at `path` of the file. */
   error(path: readonly (string | number)[], message: string): LonghaulError;
 }
 
@@ -71,7 +74,7 @@ interface Fault {
   readonly message: string;
 }
 
-/** Fails with `invalid_input`. `file` is only for messages. */
+/** Returns the parsed settings. Fails with `invalid_input`. `file` is the name for the messages. */
 export function parseAgentSettings(text: string, file: string): AgentSettings {
   const errors: ParseError[] = [];
   const tree = parseTree(text, errors, { allowTrailingComma: true });
@@ -104,7 +107,10 @@ function syntaxMessage(text: string, { error, offset }: ParseError): string {
   return `expected JSON, found ${offset >= text.length ? 'the end of the file' : found} (${what})`;
 }
 
-/** In JSON the last of two equal keys wins, so the first would have no effect. */
+/**
+ * Finds keys that occur twice in an object. In JSON the last of two equal keys has precedence, so the first would have
+ * no effect.
+ */
 function doubledKeys(node: Node, path: Path = []): Fault[] {
   const children = node.children ?? [];
   if (node.type === 'array') return children.flatMap((child, at) => doubledKeys(child, [...path, at]));
@@ -136,7 +142,10 @@ function schemaFaults(tree: Node): Fault[] {
   });
 }
 
-/** Returns the position of a property, or of a value in a list, or else of the nearest object around it. */
+/**
+ * Returns the offset of a property or a list element in the text. If it does not exist, returns the offset of the
+ * nearest object around it.
+ */
 function offsetOf(tree: Node, path: Path): number {
   for (let length = path.length; length > 0; length -= 1) {
     const found = findNodeAtLocation(tree, path.slice(0, length));

@@ -3,10 +3,10 @@ import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 
 export interface TerminalLaunch {
-  /** The agent's name. It selects the profile, unless `profile` does. */
+  /** The agent's name. It selects the terminal profile, unless `profile` names another one. */
   readonly agent: string;
   readonly profile?: string;
-  /** The arguments before those of the profile; see `withSettings`. */
+  /** The arguments that precede those of the profile; see `withSettings`. */
   readonly args?: readonly string[];
   /** The models to offer. If they are omitted, the profile's models are offered. */
   readonly models?: readonly { readonly id: string; readonly label: string }[];
@@ -19,7 +19,7 @@ export interface TerminalLaunch {
   readonly recordings?: string;
 }
 
-/** Parses the argument. Throws an error whose message says what was expected and found. */
+/** Parses the argument. Throws an error whose message names the expected and the found value. */
 export function readLaunch(argument: string | undefined): TerminalLaunch {
   const parsed = launchSchema.safeParse(parse(argument));
   if (parsed.success) return parsed.data;

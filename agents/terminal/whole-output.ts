@@ -1,9 +1,10 @@
 /**
  * Reads all output of a program, even if the program ends while this process is busy. node-pty 1.2 destroys the
- * terminal's socket 200 ms after the program's end, even if it was not read to its end, so a loaded machine loses the
- * last lines. This module destroys the socket only after it is silent, and reads the terminal once more before that.
- * The last read is necessary because libuv treats a hangup after a read that did not fill its buffer as the end of the
- * output, although the kernel may still hold a line (measured: 1 of 2,000 programs on a busy machine).
+ * terminal's socket 200 ms after the program's end, even if the socket still has unread data, so on a loaded machine
+ * the last lines are lost. This module destroys the socket only after no more data arrives, and reads the terminal once
+ * more before that. The last read is necessary because libuv treats a hangup after a read that did not fill its buffer
+ * as the end of the output, although the kernel may still hold a line (measured: 1 of 2,000 programs on a busy
+ * machine).
  *
  * Not covered: a process that the program left in the terminal and that continues to print, because the wait is
  * limited.
@@ -47,8 +48,8 @@ async function destroyWhenSilent(socket: Socket, destroy: () => Socket): Promise
   for (let seen = -1; seen !== socket.bytesRead && performance.now() < deadline && !socket.destroyed;) {
     seen = socket.bytesRead;
     await sleep(SILENT_MS);
-    // Node reads sockets after the timers and before `setImmediate`. So `bytesRead` then counts the data that arrived during the
-    // sleep.
+    // Node reads sockets after the timers and before `setImmediate`. So `bytesRead` now includes the data that arrived
+    // during the sleep.
     await afterSocketReads();
   }
   destroy();

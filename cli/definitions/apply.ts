@@ -1,4 +1,4 @@
-/** The arguments and options of `longhaul apply`, `undo` and `reject`. */
+/** Defines the arguments and options of `longhaul apply`, `undo` and `reject`. */
 import type { Command } from 'commander';
 import { withExamples } from '../help.ts';
 import { lazily } from './lazily.ts';

@@ -1,4 +1,4 @@
-/** The options of `run` and `submit`, and the checks of values that several commands share. */
+/** Defines the options that `run` and `submit` share, and checks of values that several commands use. */
 import { ruleIn, type RuleWords } from '../../contract/permission-rules.ts';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 

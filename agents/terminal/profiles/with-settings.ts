@@ -1,4 +1,4 @@
-/** Applies the settings of an agent, which the launch carries, to a profile of the terminal adapter. */
+/** Applies the agent's settings, which are part of the launch, to a profile of the terminal adapter. */
 import type { TerminalLaunch } from '../launch.ts';
 import { isKnownTerminal } from './known.ts';
 import type { TerminalProfile, TurnArguments } from './profile.ts';
@@ -6,9 +6,10 @@ import type { TerminalProfile, TurnArguments } from './profile.ts';
 const PLACEHOLDER = /\{(prompt|model|mode|thinking)\}/g;
 
 /**
- * The arguments of the settings precede those of a profile that the adapter knows. For any other program they are the
- * whole command line: `{prompt}`, `{model}`, `{mode}` and `{thinking}` are replaced, an argument whose value the task
- * does not choose is left out, and the prompt is the last argument if no argument contains `{prompt}`.
+ * Returns the profile with the settings applied. For a program that the adapter knows, the arguments of the settings
+ * precede those of the profile. For any other program they are the whole command line: `{prompt}`, `{model}`, `{mode}`
+ * and `{thinking}` are replaced, an argument whose value the task does not choose is omitted, and the prompt becomes
+ * the last argument if no argument contains `{prompt}`.
  */
 export function withSettings(profile: TerminalProfile, { args = [], models }: TerminalLaunch): TerminalProfile {
   const offered = models && {
