@@ -1,4 +1,7 @@
-/** `longhaul agents add`: lists an agent at a user's request, and writes its settings if it has any. */
+/**
+ * Carries out `longhaul agents add`: lists an agent at a user's request, and writes its settings if the request gives
+ * any.
+ */
 import { NATIVE_AGENT } from '../contract/names.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { type AgentProfiles, putAgentEntry, withEntry } from '../agents/profiles/profiles.ts';
@@ -13,10 +16,10 @@ import { profilesOf, type SearchPaths } from './agents.ts';
 
 export interface AgentToAdd {
   readonly name: string;
-  /** Absolute path of the program. */
+  /** Absolute path of the program. If it is omitted, the program is searched on PATH. */
   readonly path?: string;
   readonly terminal: boolean;
-  /** The settings that are written to the settings file. Undefined: none. */
+  /** The agent's entry for the settings file. Undefined if the request gives no settings. */
   readonly entry?: AgentEntry;
 }
 

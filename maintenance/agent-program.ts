@@ -11,14 +11,14 @@ import { findCommand } from '../agents/process/find-command.ts';
 import { isErrno, LonghaulError, messageOf } from '../contract/errors.ts';
 import type { TaskId } from '../contract/ids.ts';
 
-/** How long a program may take to answer `initialize`. opencode takes up to 14 s if names cannot be resolved. */
+/** The time that a program has to answer `initialize`. opencode takes up to 14 s if names cannot be resolved. */
 const INITIALIZE_MS = 30_000;
-/** How many bytes of a script's first line Linux reads. */
+/** The number of bytes of a script's first line that Linux reads. */
 const FIRST_BYTES = 256;
 
 /**
- * Returns what the path has instead of a program, as the end of a sentence. Returns undefined if the system can start
- * the file.
+ * Returns what exists at the path instead of a program that the system can start, to complete the sentence "found …".
+ * Returns undefined if the system can start the file.
  */
 export function whyNoProgram(file: string, path: string | undefined): string | undefined {
   const status = statusOf(file);
@@ -35,7 +35,10 @@ export function whyNoProgram(file: string, path: string | undefined): string | u
   return start === undefined ? undefined : whyNoScript(start, path);
 }
 
-/** Returns `undefined` if the path does not exist, also if it continues below a file. */
+/**
+ * Returns the status of the file. Returns `undefined` if the path does not exist, for example because one of its
+ * parents is a file.
+ */
 function statusOf(file: string): Stats | undefined {
   try {
     return statSync(file, { throwIfNoEntry: false });
@@ -64,7 +67,8 @@ function firstBytes(file: string): Buffer | undefined {
 function whyNoScript(start: Buffer, path: string | undefined): string | undefined {
   const [first = ''] = start.toString('utf8').split('\n');
   if (!first.startsWith('#!')) {
-    // A binary of another kind may have an interpreter of its own (binfmt_misc), so it is accepted.
+    // A file with a NUL byte is a binary. It is accepted, because the system may have an interpreter for its kind
+    // (binfmt_misc).
     return start.includes(0) ? undefined : 'a text file without a first line such as #!/bin/sh';
   }
   const [interpreter = '', ...words] = first.slice(2).trim().split(/\s+/);
@@ -77,8 +81,8 @@ function whyNoScript(start: Buffer, path: string | undefined): string | undefine
 }
 
 /**
- * Starts the program and ends it after it has answered `initialize`. Fails with `agent_protocol_error` if it does not
- * speak ACP.
+ * Starts the program, and ends it after it has answered `initialize`. Fails with `agent_protocol_error` if the program
+ * does not speak ACP.
  */
 export async function requireAcp(
   name: string,

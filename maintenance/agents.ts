@@ -24,15 +24,18 @@ import { shortId } from '../contract/ids.ts';
 const SHOWN_TASKS = 5;
 
 export interface FoundAgents {
-  /** Names that this call added to the list. */
+  /** The names of the agents that this call added to the list. */
   readonly listed: readonly string[];
-  /** Names that this call removed from the list: a worker had listed them, and their programs no longer exist. */
+  /**
+   * The names of the agents that this call removed from the list. A worker had listed them, and their programs no
+   * longer exist.
+   */
   readonly unlisted: readonly string[];
 }
 
 /**
- * Lists the agents of the catalogue and of the settings file whose programs are on `path`. A worker calls it when it
- * starts, and `longhaul agents` on request.
+ * Lists the agents of the catalogue and of the settings file whose programs are on `path`. A worker calls this function
+ * when it starts, and `longhaul agents` at each call.
  */
 export async function listFoundAgents(
   db: Db,
@@ -42,7 +45,7 @@ export async function listFoundAgents(
   const listed: string[] = [];
   const unlisted: string[] = [];
   const rows = await listAgents(db);
-  // An entry that was removed from the settings file may have left a row.
+  // The row of an agent may remain after its entry was removed from the settings file.
   const names = new Set([
     ...profiles.names(),
     ...rows.flatMap((row) => (row.listed_by === 'longhaul' ? [row.name] : [])),
@@ -62,7 +65,7 @@ interface ProgramHint {
   readonly installHint?: string;
 }
 
-/** Printed by `longhaul agents --json`. */
+/** One agent, as `longhaul agents --json` prints it. */
 export interface AgentInfo {
   readonly name: string;
   /** `native`: Longhaul's own agent over a model API. Every task can name it, and no list contains it. */
@@ -71,7 +74,7 @@ export interface AgentInfo {
    * Absolute path of the program as the worker finds it. Null if the worker does not find it, and for the native agent.
    */
   readonly program: string | null;
-  /** The path at which this shell finds the program; null if the worker finds it or neither does. */
+  /** The path at which this shell finds the program. Null if the worker finds the program, or if neither finds it. */
   readonly program_here: string | null;
   readonly listed: boolean;
   /**
@@ -82,7 +85,7 @@ export interface AgentInfo {
   /** Whether a user removed the agent from the list. */
   readonly removed: boolean;
   /**
-   * What to install, for an agent of the catalogue. Which settings are missing, for the native agent without a model.
+   * For an agent of the catalogue: what to install. For the native agent without a model: which settings are missing.
    */
   readonly install_hint: string | null;
   /** A description of the native agent's model, or null if it has none. Absent for other agents. */
@@ -90,7 +93,7 @@ export interface AgentInfo {
 }
 
 export interface SearchPaths {
-  /** PATH of the running worker; undefined if no worker runs. */
+  /** The PATH of the running worker. Undefined if no worker runs. */
   readonly worker: string | undefined;
   readonly shell: string | undefined;
   /**
@@ -98,11 +101,11 @@ export interface SearchPaths {
    * shell if no worker runs.
    */
   readonly environment: NodeJS.ProcessEnv;
-  /** The file with agent settings. Undefined: only the catalogue counts. */
+  /** The path of the file with agent settings. If it is omitted, only the catalogue is used. */
   readonly settingsFile?: string;
 }
 
-/** Fails with `invalid_input` if the settings file is not valid. */
+/** Returns the agent profiles. Fails with `invalid_input` if the settings file is not valid. */
 export const profilesOf = ({ settingsFile }: Pick<SearchPaths, 'settingsFile'>): AgentProfiles =>
   settingsFile === undefined ? CATALOG_ONLY : openProfiles(settingsFile);
 
@@ -112,13 +115,13 @@ export async function surveyAgents(sql: Sql, paths: SearchPaths): Promise<AgentI
 }
 
 /**
- * Describes the agents of the catalogue and the listed ones, sorted by name. If `rows` is empty, the result still shows
- * which are installed.
+ * Describes the known and the listed agents, sorted by name. If `rows` is empty, the result still says which are
+ * installed.
  */
 export function describeAgents(rows: readonly AgentRow[], removed: readonly string[], paths: SearchPaths): AgentInfo[] {
   const profiles = profilesOf(paths);
   const names = new Set([...profiles.names(), ...rows.map((row) => row.name)]);
-  names.delete(NATIVE_AGENT); // a row of another program with this name is never used
+  names.delete(NATIVE_AGENT); // Longhaul never uses a row with this name, which another program may have written.
   const others = [...names].sort().map((name): AgentInfo => {
     const known = profiles.known(name);
     const row = rows.find((candidate) => candidate.name === name);

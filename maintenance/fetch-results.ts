@@ -14,8 +14,9 @@ export interface FetchedRef {
 }
 
 /**
- * Fetches the result of the task and the branches of its agent. Results that an earlier version stored in the project
- * are only returned. Returns an empty list if the task has no result.
+ * Fetches the result of the task and the branches that its agent created. Returns the refs. Results that an earlier
+ * version stored in the project need not be fetched, so their refs are only returned. Returns an empty list if the task
+ * has no result.
  */
 export async function fetchResults(home: string, projectPath: string, taskId: TaskId): Promise<FetchedRef[]> {
   const { topLevel, commonDir } = await inspect(projectPath);
@@ -34,7 +35,7 @@ export async function fetchResults(home: string, projectPath: string, taskId: Ta
     ];
     if (repository !== commonDir) {
       await git([...args, '--', repository, ...wanted], { cwd: topLevel });
-      // The filter of git-lfs stored the large files of the result beside the mirror's objects.
+      // For the result, git-lfs stored the large files beside the mirror's objects. The project gets links to them.
       await linkLargeFiles({ from: repository, to: commonDir, replace: false });
     }
     return refs;
@@ -61,7 +62,7 @@ export async function repositoryOfResult(
   taskId: TaskId,
 ): Promise<string | null> {
   if (projectPath === null) return null;
-  // If the project cannot be read now, its path is returned.
+  // If the project cannot be read now, its own path is returned.
   const found = await findResult(locksOf(home), { projectPath, ref: taskRef(taskId) }).catch(() => undefined);
   return found === undefined || found.repository === commonDirOf(projectPath) ? projectPath : found.repository;
 }

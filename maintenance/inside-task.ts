@@ -1,6 +1,6 @@
 /**
  * Recognises a shell that an agent opened. Every process that is started in such a shell belongs to the agent's task
- * and is ended with the task's turn, so Longhaul must not be started there.
+ * and is ended when the task's turn ends. So Longhaul must not be started there.
  */
 import { realpathSync } from 'node:fs';
 import { belongsTo, TASK_MARKER } from '../agents/process/environment.ts';

@@ -7,7 +7,7 @@ import { describe } from '../client/tasks.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 import { findResult, locksOf, taskRef } from '../worktrees/worktrees.ts';
 
-/** Returns why there is no change to print and what to do. Returns `undefined` if the task's worktree was not kept. */
+/** Returns why there is no change to print, and what to do. Returns `undefined` if the task has no kept worktree. */
 export async function keptWorktreeMessage(
   longhaul: Longhaul,
   home: string,
@@ -31,7 +31,7 @@ export async function keptWorktreeMessage(
 }
 
 /**
- * Returns whether a part of the work is stored as a commit. Returns false also if the project cannot be read now; the
+ * Returns whether a part of the work is stored as a commit. Returns false if the project cannot be read now; the
  * message then names only the worktree.
  */
 async function isStored(home: string, project: string, ref: string): Promise<boolean> {

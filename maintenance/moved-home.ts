@@ -1,6 +1,6 @@
 /**
- * Updates rows, records and git's entries after a home was moved to another folder. Until a worker has done this, they
- * have the former paths of the worktrees.
+ * Updates rows, records and git's entries after a home was moved to another folder. Before a worker has done this, they
+ * still have the former paths of the worktrees.
  */
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
@@ -31,8 +31,8 @@ export async function followMovedHome(home: string, sql: Sql): Promise<string[]>
 }
 
 /**
- * Throws `invalid_input` while rows and records have a former path, because `gc` would treat the worktrees as lost, or
- * as those of another home.
+ * Throws `invalid_input` while rows and records have a former path. With such paths `gc` would treat the worktrees as
+ * lost, or as those of another home.
  */
 export async function refuseMovedHome(home: string): Promise<void> {
   const [former] = await formerPaths(home);

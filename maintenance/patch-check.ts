@@ -1,4 +1,4 @@
-/** Finds what `git apply` would refuse in a change, by reading the project's repository. */
+/** Finds the paths of a change that `git apply` would refuse, by reading the project's repository. */
 import type { Longhaul } from '../client/connection.ts';
 import { describe } from '../client/tasks.ts';
 import type { TaskId } from '../contract/ids.ts';
@@ -13,8 +13,8 @@ interface Change {
 }
 
 /**
- * Returns the symbolic links that the change replaces with folders and that git cannot follow. Empty if the repository
- * does not exist.
+ * Returns the symbolic links that the change replaces with folders and that git cannot follow. Returns an empty list if
+ * the repository does not exist.
  */
 export async function unfollowableIn(
   longhaul: Longhaul,

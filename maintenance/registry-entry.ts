@@ -1,7 +1,7 @@
 /**
  * Reads an entry of the public registry of ACP agents (github.com/agentclientprotocol/registry, `agent.json`), or the
- * whole registry, from a file or an address. Longhaul installs nothing: `npx` and `uvx` fetch their package when the
- * agent starts, and for a binary the user names the unpacked program.
+ * whole registry, from a file or an address. Longhaul installs nothing. `npx` and `uvx` fetch their package when the
+ * agent starts. If an agent is distributed as a binary, the user unpacks it and names its program.
  */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
@@ -9,7 +9,7 @@ import type { AgentEntry } from '../agents/profiles/settings-schema.ts';
 import { LonghaulError, messageOf } from '../contract/errors.ts';
 
 const FETCH_MS = 30_000;
-/** The whole registry has some 100 KB. */
+/** The maximum size of the text. The whole registry has some 100 KB. */
 const MAX_BYTES = 8 * 1024 * 1024;
 
 const launch = { args: z.array(z.string()).optional(), env: z.record(z.string(), z.string()).optional() };
@@ -27,15 +27,18 @@ type RegistryAgent = z.infer<typeof agent>;
 const registry = z.object({ agents: z.array(z.looseObject({ id: z.string() })) });
 
 export interface RegistrySource {
-  /** A file, or an address that begins with http:// or https://. */
+  /** The path of a file, or an address that begins with http:// or https://. */
   readonly source: string;
-  /** The id to look for if the source is the whole registry. */
+  /** The id of the agent, by which its entry is found if the source is the whole registry. */
   readonly name: string;
-  /** The unpacked program of a binary. */
+  /** The path of the unpacked program, if the agent is distributed as a binary. */
   readonly path: string | undefined;
 }
 
-/** Returns the settings of the agent. Fails with `invalid_input`, with one line for each wrong field. */
+/**
+ * Returns the agent's entry for the settings file. Fails with `invalid_input`; the message has one line for each wrong
+ * field.
+ */
 export async function readRegistryEntry({ source, name, path }: RegistrySource): Promise<AgentEntry> {
   const json = parse(source, await textOf(source));
   const list = registry.safeParse(json);

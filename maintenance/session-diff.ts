@@ -2,8 +2,9 @@
  * Computes the combined change of all tasks of a session, from the base of the first task to the result of the last.
  * The stored change of a single task is relative to the task before it.
  *
- * Changes are combined as long as each starts at the result of the one before it. If one does not, for example because
- * the task started from the project's commit, all changes before it are left out and only counted.
+ * A change is combined with the change before it if it starts at the result of that change. If it does not, for example
+ * because its task started from the project's commit, all changes before it are left out, and only their number is
+ * returned.
  */
 import { describe, type ReadDeps } from '../client/tasks.ts';
 import { isResult, type SessionChange, sessionChanges } from '../store/diffs.ts';
@@ -24,8 +25,8 @@ export interface SessionDiff {
   readonly changes: number;
   readonly earlier_changes: number;
   /**
-   * The combined change starts at the result of a removed task and does not contain that task's own change, because git
-   * no longer has its base.
+   * Whether the combined change starts at the result of a removed task. Then it does not contain that task's own
+   * change, because git no longer has its base.
    */
   readonly begins_after_removed_task: boolean;
   readonly partial: boolean;
@@ -35,7 +36,7 @@ export interface SessionDiff {
   readonly diff: string;
   readonly diff_truncated: boolean;
   readonly patch: Buffer;
-  /** The newest task whose change is included. Null if that task was removed. */
+  /** The newest task whose change is included. Null if this task was removed. */
   readonly newest: TaskId | null;
 }
 
@@ -86,9 +87,9 @@ function newestChain(changes: readonly SessionChange[]): readonly SessionChange[
 }
 
 /**
- * Returns the commit that the first task of the session started from. The results of removed tasks below `base` are
- * commits, each with its own base as its parent, so their parents lead to that commit. If git has removed one of them,
- * the result above it is returned.
+ * Returns the commit from which the first task of the session started. The change may begin at results of removed
+ * tasks. Each result has its base as its parent, so the parents lead to that commit. If git has removed one of the
+ * results, the result above it is returned.
  */
 async function baseBelowRemovedTasks({ sql }: ReadDeps, commonDir: string, base: string): Promise<string> {
   let at = base;

@@ -1,7 +1,7 @@
 /**
- * Reads the environment in which agents start. This is the environment of the worker, which inherits it from the shell
- * whose `longhaul up` started the supervisor. Commands report how it differs from their own shell's environment, for
- * example after the user has changed a key.
+ * Reads the environment in which agents start. It is the environment of the worker, which the worker inherits from the
+ * shell whose `longhaul up` started the supervisor. Commands report how it differs from the environment of their own
+ * shell, for example after the user has changed a key.
  */
 import { NATIVE_VARIABLES } from '../agents/launch/native.ts';
 import { CATALOG } from '../agents/profiles/catalog.ts';
@@ -10,8 +10,8 @@ import type { Settings } from '../services/settings.ts';
 import { readStatus } from '../services/status.ts';
 
 /**
- * Variables that decide whether an agent works. Others, such as a terminal's own variables, differ from shell to shell
- * and are not compared.
+ * The variables whose differences are reported, because they decide whether an agent works. Others, such as those of a
+ * terminal, differ from shell to shell.
  */
 const WATCHED = [
   'PATH HOME',

@@ -1,8 +1,8 @@
 /**
- * Backs up a home, running or stopped, into one file. contents.ts lists what the file contains.
+ * Backs up a home into one file, whether Longhaul runs or not. contents.ts lists what the file contains.
  *
- * Must never happen: an incomplete file has the given name. So the backup is written to a temporary file in the same
- * folder, which is renamed last.
+ * Must never happen: a file with the given name is incomplete. So the backup is written to a temporary file in the same
+ * folder, and the last step renames this file.
  */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';

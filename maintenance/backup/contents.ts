@@ -1,9 +1,10 @@
 /**
- * The content of a backup, a tar file: the embedded Postgres cluster (tasks, sessions, messages, frames, changes with
- * diff and patch), its password, the token, and for each project the results under refs/longhaul as a git bundle.
+ * The content of a backup, which is a tar file: the embedded Postgres cluster (tasks, sessions, messages, frames,
+ * changes with diff and patch), its password, the token, and for each project a git bundle with the results under
+ * refs/longhaul.
  *
- * Deliberately left out: Temporal's database (open tasks get a new run from their rows), worktrees of open tasks (their
- * agents start over), logs, the agents' own data, and the projects' own branches.
+ * A backup does not contain Temporal's database (open tasks get a new run from their rows), the worktrees of open tasks
+ * (their agents start over), logs, the agents' own data, or the projects' own branches.
  */
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -21,7 +22,9 @@ export const manifest = z.object({
       path: z.string(),
       /** The commit of each ref below refs/longhaul, by the name of the ref. */
       refs: z.record(z.string(), z.string()),
-      /** False if branches or tags of the project contain all of these commits, so that no bundle is needed. */
+      /**
+       * False if branches or tags of the project contain all of these commits. Then the backup has no bundle of them.
+       */
       bundled: z.boolean(),
     }),
   ),

@@ -19,9 +19,12 @@ const EMPTY_FOLDERS =
 const LEFT_OUT = /^postmaster\.(pid|opts)$|(^|\/)pgsql_tmp|(^|\/)pg_internal\.init/;
 const SLOT = 'longhaul_backup';
 
-/** `sql`: a superuser's connection to that cluster. The folder `to` is created. */
+/**
+ * Copies the cluster in `dataDir` to the folder `to`, which it creates. `sql` must be a superuser's connection to this
+ * cluster.
+ */
 export async function copyCluster(sql: Sql, dataDir: string, to: string): Promise<void> {
-  // Start and stop of a backup must use the same connection.
+  // A backup must be started and stopped on the same connection.
   const connection = await sql.reserve();
   try {
     // The slot keeps the write-ahead log from now on. It is removed when the connection ends.
@@ -33,7 +36,7 @@ export async function copyCluster(sql: Sql, dataDir: string, to: string): Promis
       SELECT pg_walfile_name(lsn) AS wal, labelfile AS label FROM pg_backup_stop(false)`;
     if (!start || !stop) throw new TypeError('a backup without start or stop');
     const log = await readdir(join(dataDir, 'pg_wal'));
-    // Later files are empty, because the server keeps them for reuse.
+    // Write-ahead log files after `stop.wal` are empty files that the server keeps for reuse, so they are not copied.
     for (const name of log.filter((file) => /^[\dA-F]{24}$/.test(file) && file >= start.wal && file <= stop.wal))
       await copyFile(join(dataDir, 'pg_wal', name), join(to, 'pg_wal', name));
     await writeFile(join(to, 'backup_label'), stop.label, { mode: 0o600 });

@@ -19,7 +19,7 @@ const run = promisify(execFile);
 
 export interface Restored {
   readonly made: Manifest;
-  /** For each project, by path: the refs that could not be restored. */
+  /** The refs that could not be restored, by the path of their project. */
   readonly lost: Readonly<Record<string, readonly string[]>>;
 }
 
@@ -69,7 +69,7 @@ async function unpack(file: string, folder: string): Promise<Manifest> {
   }
 }
 
-/** Returns the first line of tar's output, because its last line only says that tar exits. */
+/** Returns the first line of tar's output. The last line only says that tar exits. */
 function whatIsWrong(error: unknown): string {
   const { code, stderr } = error as { code?: unknown; stderr?: unknown };
   if (typeof stderr !== 'string') return code === 'ENOENT' ? 'no manifest in it' : 'a manifest that cannot be read';
@@ -86,7 +86,8 @@ async function placeCluster(folder: string, postgres: string): Promise<void> {
   await mkdir(postgres, { recursive: true, mode: 0o711 });
   const data = join(postgres, 'data');
   const { postgres: program } = await findPostgresBinaries();
-  // If root runs the cluster as another account, that account must own it, as it owns a new cluster.
+  // If root runs the cluster under another account, this account must own the cluster's files, as it owns those of a
+  // new cluster.
   const user = await choosePostgresUser(postgres, data, program);
   if (user.kind === 'account') await give(from.data, user);
   await rename(from.password, join(postgres, 'password'));

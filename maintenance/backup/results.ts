@@ -1,6 +1,6 @@
 /**
- * Stores the results of tasks, the commits under refs/longhaul in a project's mirror and in the project, and restores
- * them to the mirror.
+ * Writes the results of tasks to a bundle for a backup, and restores them to the mirror. The results are the commits
+ * under refs/longhaul in a project's mirror and in the project.
  */
 import { git, gitText, tryGit } from '../../worktrees/git.ts';
 import { ensureMirror } from '../../worktrees/mirror.ts';
@@ -12,19 +12,23 @@ export interface Results {
   readonly bundled: boolean;
 }
 
-/** Writes the bundle. Returns undefined if the project is not on this machine, or is no longer a repository. */
+/**
+ * Writes the bundle. Returns the refs of the results, or undefined if the project is not on this machine or is no
+ * longer a repository.
+ */
 export async function bundleResults(home: string, project: string, bundle: string): Promise<Results | undefined> {
   const places = await repositoriesWithResults(locksOf(home), project).catch(() => undefined);
   if (places === undefined) return undefined;
   const found = await Promise.all(places.map(refsIn));
   const refs = Object.assign({}, ...found.toReversed()) as Record<string, string>;
   if (Object.keys(refs).length === 0) return { refs, bundled: false };
-  // The mirror first gets the refs that earlier versions stored in the project, because a bundle contains refs, not
-  // single commits.
+  // The mirror first gets the refs that earlier versions stored in the project, because git writes a bundle from refs,
+  // not from single commits.
   const repository = await inspect(project);
   const cwd = await ensureMirror({ locksDir: locksOf(home), repository, because: 'missing' });
   for (const [ref, commit] of Object.entries(refs)) await tryGit(['update-ref', ref, commit, ''], { cwd });
-  // Commits in branches and tags are not stored, because the project keeps them.
+  // Commits that branches and tags of the project contain are not written to the bundle, because the project itself
+  // keeps them.
   const reachable = ['--not', '--branches', '--tags', '--remotes'];
   const own = await gitText(['rev-list', '--max-count=1', '--glob=refs/longhaul', ...reachable], { cwd });
   if (own.trim() === '') return { refs, bundled: false };

@@ -11,14 +11,14 @@ const HOW_TO_INSTALL =
   'Install one, for example `npm install -g opencode-ai`, then `longhaul down && longhaul up -d`; `longhaul agents` lists the others.';
 
 export interface AgentEnvironments {
-  /** The worker's environment, in which agents start. Undefined if no worker runs. */
+  /** The worker's environment, which agents get. Undefined if no worker runs. */
   readonly worker: NodeJS.ProcessEnv | undefined;
   readonly shell: NodeJS.ProcessEnv;
   readonly settingsFile?: string;
 }
 
 /**
- * Checks the agents. If `sql` is undefined, it reports only which agents are installed, not whether they are listed.
+ * Checks the agents. If `sql` is undefined, the check says which agents are installed, but not whether they are listed.
  */
 export async function checkAgents(
   sql: Sql | undefined,
@@ -45,8 +45,8 @@ function checkNativeOf({ worker, shell }: AgentEnvironments): Check[] {
 }
 
 /**
- * Checks the native agent, which needs a provider. With a provider a task may name a model; DEFAULT_MODEL is the model
- * of a task that names none.
+ * Checks the native agent, which needs a provider. If a provider is configured, a task may name a model; a task that
+ * names none gets DEFAULT_MODEL.
  */
 function checkNative(env: NodeJS.ProcessEnv): Check[] {
   const { providers, defaultModel } = readModelSettings(env);
@@ -79,8 +79,8 @@ function troubleWith({ name, listed, program, program_here: here, install_hint: 
 }
 
 /**
- * Returns the package version of a program that npm installed. The program itself is not asked, because starting it may
- * take seconds.
+ * Returns the version of the npm package to which the program belongs. The program is not started for this, because
+ * that may take seconds.
  */
 async function packageVersionOf(program: string): Promise<string | undefined> {
   const real = await realpath(program).catch(() => program);

@@ -1,5 +1,6 @@
 /**
- * Checks everything that can keep Longhaul from working, whichever parts run. It changes nothing and shows no secret.
+ * Checks everything that can prevent Longhaul from working, whether its parts run or not. The check changes nothing and
+ * prints no secret.
  */
 import { homePaths } from '../../services/home/home.ts';
 import { type Longhaul, openLonghaul } from '../../client/connection.ts';
@@ -94,7 +95,7 @@ async function checkRunning(settings: Settings, env: NodeJS.ProcessEnv): Promise
 
 /**
  * Returns the number of open tasks that wait because no worker polls. Returns undefined if a worker polls, or if the
- * number is not known.
+ * number cannot be read.
  */
 async function unattended(running: CheckedServices, usable: Longhaul | undefined): Promise<number | undefined> {
   if (!usable || (await isPolled(running))) return undefined;

@@ -1,4 +1,4 @@
-/** Checks the machine: programs, home and cache. */
+/** Checks the machine: the programs that Longhaul needs, the home and the cache. */
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { access, constants, link, rm, stat, statfs, writeFile } from 'node:fs/promises';
@@ -17,11 +17,11 @@ const run = promisify(execFile);
 const MIN_NODE = [20, 19] as const;
 const MIN_GIT = [2, 39] as const;
 const MB = 1024 * 1024;
-/** Free space below this is a problem: Postgres alone needs about 100 MB for its write-ahead log. */
+/** Less free space than this is a problem: Postgres alone needs about 100 MB for its write-ahead log. */
 const LOW_BYTES = 200 * MB;
 const TIGHT_BYTES = 1024 * MB;
 
-// File system types of statfs(2) that put data at risk.
+// The file system types of statfs(2) on which data is at risk, with the risk.
 const FILE_SYSTEMS: Readonly<Record<number, readonly [name: string, risk: string]>> = {
   0x01021994: ['tmpfs', 'it is in memory, so its content is lost at a restart'],
   0x6969: ['nfs', 'locks do not work between machines'],

@@ -1,4 +1,4 @@
-/** Checks the mirrors of projects: the disk that they take, and whether the next task must repair one. */
+/** Checks the mirrors of projects: how much disk space they use, and whether the next task must repair one. */
 import { mirrorDamage } from '../../worktrees/mirror-damage.ts';
 import { listMirrors, readState } from '../../worktrees/mirror.ts';
 import { mirrorDisk, TRIM_ABOVE_BYTES } from '../../worktrees/trim-mirror.ts';

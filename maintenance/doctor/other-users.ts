@@ -1,14 +1,14 @@
 /**
- * Checks for other users of this machine, because each of them can connect to Temporal's ports (docs/guarantees.md,
- * "Other users of the machine"). Accounts are read from /etc/passwd. A user of a directory service is noticed as the
- * owner of a process.
+ * Checks whether this machine has other users, because each of them can connect to Temporal's ports
+ * (docs/guarantees.md, "Other users of the machine"). Accounts are read from /etc/passwd. A user of a directory service
+ * has no line there, and is found only as the owner of a process.
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { type Check, ok, warning } from './check.ts';
 
 /**
- * The range of user ids that belong to persons, not to services (login.defs(5): UID_MIN and UID_MAX, as every
- * distribution sets them).
+ * The range of the user ids of persons. Services have ids outside of this range (login.defs(5): UID_MIN and UID_MAX, as
+ * every distribution sets them).
  */
 const MIN_UID = 1_000;
 const MAX_UID = 60_000;
@@ -18,9 +18,9 @@ const SHOWN = 3;
 export interface LocalUsers {
   /** The text of /etc/passwd. */
   readonly passwd: string;
-  /** User ids of the owners of processes. */
+  /** The user ids of the owners of processes. */
   readonly processOwners: readonly number[];
-  /** User id of this process; undefined on a system without user ids. */
+  /** The user id of this process. Undefined on a system without user ids. */
   readonly self: number | undefined;
 }
 
@@ -39,8 +39,8 @@ export async function readLocalUsers(): Promise<LocalUsers> {
 }
 
 /**
- * Warns if other users can log in. Called only for an embedded Temporal, because the user decides who can reach a
- * Temporal server of their own.
+ * Warns if other users can log in. It is called only for an embedded Temporal. For a Temporal server of the user's own,
+ * the user decides who can reach it.
  */
 export function checkOtherUsers({ passwd, processOwners, self }: LocalUsers): Check {
   const name = 'other users';

@@ -1,4 +1,7 @@
-/** Checks whether rows and Temporal runs agree (either may be lost), and whether a worker can continue each run. */
+/**
+ * Checks whether the rows of tasks and Temporal's runs agree (either may be lost), and whether a worker can continue
+ * each run.
+ */
 import type { Client } from '@temporalio/client';
 import { isRunMissing } from '../../client/temporal.ts';
 import type { Longhaul } from '../../client/connection.ts';
@@ -10,13 +13,16 @@ import { hasRun } from '../gc/task-states.ts';
 import { type Check, ok, warning } from './check.ts';
 import { idList } from './tasks.ts';
 
-/** The most runs that are examined, because each needs a query. */
+/** The maximum number of runs that are examined, because each needs a query. */
 const MAX_RUNS = 200;
 const ASK_MS = 10_000;
-/** If another program ended a task's row, its run may still execute the closing steps for this time. */
+/**
+ * The time in seconds for which a run may still execute the closing steps after another program ended its task's row.
+ */
 const CLOSING_SECONDS = 120;
 /**
- * A run is stuck if its workflow task failed or timed out this often in a row. Two worker crashes are no sign of that.
+ * A run is stuck if its workflow task failed or timed out this many times in a row. After fewer times the cause may be
+ * two crashes of the worker.
  */
 const FAILED_TIMES = 3;
 const NAME = 'runs';
@@ -59,7 +65,7 @@ async function examineOpenRuns(sql: Sql, temporal: Client): Promise<{ stray: str
   const stuck: string[] = [];
   for (const [taskId, workflowId] of found) if (await isStuck(temporal, workflowId)) stuck.push(taskId);
   const stray: string[] = [];
-  // Temporal's list of runs lags slightly, so each run is checked again.
+  // Temporal's list of runs is updated late, so each run is checked again.
   for (const id of await endedOrUnknown(sql, [...found.keys()], CLOSING_SECONDS))
     if (await hasRun(temporal, id as TaskId)) stray.push(id);
   return { stray, stuck };

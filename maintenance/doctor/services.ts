@@ -1,4 +1,4 @@
-/** Checks the services: which run, which should run, and whether they respond. */
+/** Checks the services and parts: which of them run, which should run, and whether they respond. */
 import type { Longhaul } from '../../client/connection.ts';
 import type { Health, PartHealth } from '../../client/health.ts';
 import { missingSearchAttributes, pollersOf } from '../../client/temporal.ts';
@@ -15,9 +15,11 @@ import { type Check, ok, problem, textOf, unreachable, warning } from './check.t
 
 const REPAIR = 'longhaul up -d repairs it; the logs are in';
 const BACKEND_MS = 4_000;
-/** After this time without a poll no worker polls, because a poll ends after a minute at most. */
+/** If no poll was seen for this time, no worker polls, because each poll ends after at most a minute. */
 const POLL_MS = 90_000;
-/** After this time without metrics a worker hangs, because it writes them to the database every ten seconds. */
+/**
+ * If a worker has written no metrics for this time, it hangs, because it writes them to the database every ten seconds.
+ */
 const SILENT_MS = 60_000;
 const MIN_POSTGRES = 150_000;
 
@@ -34,20 +36,20 @@ export interface CheckedServices {
   readonly polledAgoMs: Promise<number | undefined>;
 }
 
-/** Returns whether any part runs, or should run according to the supervisor's state file. */
+/** Returns whether any part runs, or should run because the supervisor's state file says so. */
 export async function shouldServicesRun({
   settings,
   status,
 }: Pick<CheckedServices, 'settings' | 'status'>): Promise<boolean> {
   if (status.parts.some((part) => part.pid !== null)) return true;
-  // A part that is recorded as ready should run. If it does not, it was killed or the machine went down, because
+  // A part that is recorded as ready should run. If it does not run, it was killed or the machine went down, because
   // `longhaul down` would have changed the record.
   const state = await readState(homePaths(settings.home));
   return state?.parts.some((part) => part.state === 'ready' && part.process !== null) === true;
 }
 
 /**
- * Checks whether the parts run. `open`: the number of open tasks that wait for a worker, or undefined if it is not
+ * Checks whether the parts run. `open` is the number of open tasks that wait for a worker, or undefined if it is not
  * known.
  */
 export async function checkParts({ settings, status }: CheckedServices, open: number | undefined): Promise<Check[]> {
@@ -128,8 +130,8 @@ async function checkDatabase(running: CheckedServices, longhaul: Longhaul, healt
 }
 
 /**
- * Returns advice for a service that does not respond. If its process runs, the service is busy, so the advice is not to
- * start it again.
+ * Returns the advice for a service that does not respond. If the service's process runs, the service may be busy, so
+ * the advice is not to start it again.
  */
 function adviceOn(
   { status, settings }: Pick<CheckedServices, 'settings' | 'status'>,
@@ -178,8 +180,8 @@ async function checkTemporal(running: CheckedServices, longhaul: Longhaul, healt
 }
 
 /**
- * Warns if the worker has written no metrics. Polls do not show that its own code hangs, because the core of Temporal's
- * SDK continues to poll.
+ * Warns if the worker has written no metrics for some time, because its code then hangs. Polls do not show this,
+ * because the core of Temporal's SDK continues to poll.
  */
 async function checkSilence({ sql }: Longhaul, { settings, status }: CheckedServices): Promise<Check[]> {
   const worker = status.parts.find((part) => part.name === 'worker');
@@ -199,13 +201,13 @@ export async function msSinceLastPoll({ temporal }: Longhaul, hostName: string):
   return polls.length === 0 ? undefined : Date.now() - Math.max(...polls.map(({ at }) => at.getTime()));
 }
 
-/** Returns whether a worker polls the host's queue. That worker may belong to another home. */
+/** Returns whether a worker polls the host's task queue. This worker may belong to another home. */
 export async function isPolled({ polledAgoMs }: Pick<CheckedServices, 'polledAgoMs'>): Promise<boolean> {
   const ago = await polledAgoMs;
   return ago !== undefined && ago < POLL_MS;
 }
 
-/** Checks that a worker polls. A worker that hangs is alive but polls nothing. */
+/** Checks that a worker polls. A worker that hangs is alive but does not poll. */
 async function checkPolls(running: CheckedServices): Promise<Check> {
   const { settings } = running;
   const ago = await running.polledAgoMs;
@@ -226,7 +228,8 @@ async function checkBackend({ backend_url: url }: Status, health: Health): Promi
     const response = await fetch(new URL('/readyz', url), { signal: AbortSignal.timeout(BACKEND_MS) });
     if (response.ok) return ok(name, url);
     const { parts } = (await response.json()) as { parts?: Record<string, PartHealth> };
-    // The checks above have reported an unavailable service. So this check only says that the backend waits for it.
+    // The checks before this one have reported the unavailable services. So this check only says that the backend waits
+    // for them.
     const awaited = [...(health.postgres.ok ? [] : ['Postgres']), ...(health.temporal.ok ? [] : ['Temporal'])];
     if (awaited.length > 0) {
       return unreachable(

@@ -1,4 +1,4 @@
-/** Checks for tasks that wait, and for leftovers of ended tasks. */
+/** Checks for tasks that wait, and for leftovers of tasks that have ended. */
 import type { Sql } from '../../store/sql.ts';
 import { type WaitingTasks, waitingTasks } from '../../store/left-tasks.ts';
 import type { FoundLeftovers } from '../gc/gc.ts';

@@ -11,7 +11,7 @@ import { isErrno } from '../../contract/errors.ts';
 import { releaseStale, staleLocks, withLock } from '../../worktrees/repository-lock.ts';
 import { DAY_MS, HOUR_MS, type Leftover, REMOVED } from './leftover.ts';
 
-/** One kind of file: its folder, the pattern of its name, and its minimum age. */
+/** Describes one kind of file: its folder, a pattern for its name, and its minimum age. */
 interface Pattern {
   readonly folder: string;
   readonly name: RegExp;
@@ -76,8 +76,8 @@ async function matching({ folder, name, olderThanMs, reason }: Pattern): Promise
 }
 
 /**
- * Finds what killed builds of Temporal left, up to 3 GB each. A build in progress holds the lock, and then nothing is
- * returned.
+ * Finds the files that killed builds of Temporal left, up to 3 GB each. A build that is in progress holds the lock;
+ * then nothing is returned.
  */
 async function findLeftoverBuilds(cacheDir: string): Promise<Leftover[]> {
   const root = path.join(cacheDir, 'temporal');
@@ -108,7 +108,8 @@ async function leftLocks({ home }: HomePaths): Promise<Leftover[]> {
 }
 
 /**
- * Finds slots of dead workers. A running worker removes them when it next counts slots; without a worker they remain.
+ * Finds the slots of workers that have exited. A running worker removes such slots when it next counts slots. Without a
+ * worker they remain.
  */
 function findLeftoverSlots({ home, slots }: HomePaths): Leftover[] {
   const lock = { locksDir: path.join(home, 'locks'), subject: AGENT_SLOTS };

@@ -1,7 +1,7 @@
 /**
- * Garbage collection of a home: finds and removes what remained when processes, rows or files were lost. It is safe
- * while tasks run: it removes a leftover only if no row, attempt or run shows that its task is open, and under the
- * locks that steps take. Must never happen: the collection removes a file, ref or process of another home.
+ * Garbage collection of a home: finds and removes what remained after processes, rows or files were lost. It may run
+ * while tasks run, because it removes a leftover only if no row, attempt or run shows that its task is open, and under
+ * the same locks as the steps. Must never happen: the collection removes a file, ref or process of another home.
  */
 import { exists } from '../../processes/exists.ts';
 import { homePaths } from '../../services/home/home.ts';
@@ -21,13 +21,13 @@ import { findLeftoverEntries, findLeftoverWorktrees, worktreePathsOf, repositori
 
 export interface FoundLeftovers {
   readonly leftovers: readonly Leftover[];
-  /** What could not be examined, with the reason. */
+  /** What could not be examined, with the reasons. */
   readonly skipped: readonly string[];
 }
 
 /**
- * Finds leftovers without changing anything. If `knowledge` is undefined, because the services are unavailable, only
- * files are examined.
+ * Finds leftovers without changing anything. If the services are unavailable, `knowledge` is undefined, and only files
+ * are examined.
  */
 export async function findLeftovers(
   settings: Settings,
@@ -57,16 +57,16 @@ export async function findLeftovers(
     const repositories = await repositoriesOf(places, projects);
     const entries = await findLeftoverEntries(places, repositories);
     const refs: Leftover[] = [];
-    // A broken repository does not keep the others from being examined.
+    // Each repository is examined on its own, so that a damaged one does not prevent the examination of the others.
     for (const one of repositories)
       refs.push(...(await attempt(one, () => findLeftoverRefs(places, { sql, repositories: [one] }, options))));
     return [...entries, ...refs, ...(await findLeftoverMirrors(places, projects))];
   });
-  // Processes are removed first, because one may still write into a worktree that is removed next.
+  // Processes are removed first, because a process may still write into a worktree that is removed next.
   return { leftovers: [...processes, ...worktrees, ...inRepositories, ...recordings, ...files], skipped };
 }
 
-/** Printed by `longhaul gc --json`. */
+/** One leftover after its removal, as `longhaul gc --json` prints it. */
 export interface HandledLeftover {
   readonly kind: Leftover['kind'];
   readonly name: string;
@@ -75,7 +75,10 @@ export interface HandledLeftover {
   readonly detail: string | null;
 }
 
-/** Removes the leftovers one after the other and yields each when it is done. A failure does not stop the others. */
+/**
+ * Removes the leftovers one after the other, and yields each one after its removal. If a removal fails, the next ones
+ * are still made.
+ */
 export async function* removeLeftovers(leftovers: readonly Leftover[]): AsyncGenerator<HandledLeftover> {
   for (const leftover of leftovers) {
     const { kind, name, reason, kept } = leftover;

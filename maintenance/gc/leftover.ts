@@ -1,14 +1,17 @@
-/** One leftover of lost machine state, with the reason why it counts as a leftover and the function that removes it. */
+/**
+ * The type of a leftover of lost machine state. It has the reason why it is a leftover, and the function that removes
+ * it.
+ */
 
 export interface Leftover {
   readonly kind: 'worktree' | 'entry' | 'mirror' | 'ref' | 'process' | 'lock' | 'slot' | 'file';
-  /** A path, a ref in a repository, or a process. */
+  /** The leftover's path, its ref and repository, or its process. */
   readonly name: string;
   /** Why it is a leftover. */
   readonly reason: string;
-  /** Why `gc` does not remove it, and what the user can do. Absent if `gc` removes it. */
+  /** Why `gc` does not remove the leftover, and what the user can do. Absent if `gc` removes it. */
   readonly kept?: string;
-  /** Removes it. Returns a note on the removal, or why the leftover was kept. */
+  /** Removes the leftover. Returns a note on the removal, or why the leftover was kept. */
   remove(): Promise<Removal>;
 }
 
@@ -20,7 +23,10 @@ export const REMOVED: Removal = { kind: 'removed' };
 export interface GcOptions {
   /** Whether `gc` also removes worktrees with work that is in no commit. */
   readonly removeKept: boolean;
-  /** The minimum age of refs of unknown tasks that `gc` removes. If absent, `gc` removes none of them. */
+  /**
+   * The minimum age in days of the refs of unknown tasks that `gc` removes. If it is omitted, `gc` removes none of
+   * them.
+   */
   readonly refsOlderThanDays?: number;
 }
 

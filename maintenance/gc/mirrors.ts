@@ -1,7 +1,9 @@
 /**
- * Finds mirrors that are no longer needed, that are damaged, or that take much disk beside their project. Must never happen: a mirror is
- * removed while a worktree borrows from it, while it has a result (gc/refs.ts lists those), or while a row names its project,
- * because the project's disk may only be unplugged.
+ * Finds mirrors that are no longer needed, that are damaged, or that use much disk space in addition to their project.
+ *
+ * Must never happen: a mirror is removed while a worktree borrows objects from it, while it has a result (gc/refs.ts
+ * lists results), or while a row names its project. The last condition holds even if the project does not exist,
+ * because its disk may only be unplugged.
  */
 import { lstat } from 'node:fs/promises';
 import path from 'node:path';
@@ -82,17 +84,23 @@ function trimming(locksDir: string, mirror: string): Leftover {
   };
 }
 
-/** Also true if git cannot say: then the mirror is damaged, and a person may repair it. */
+/**
+ * Returns whether the mirror has results. Returns true also if git cannot list them, because the mirror is then
+ * damaged, and a person may repair it.
+ */
 async function hasResults(mirror: string): Promise<boolean> {
   const listed = await tryGit(['for-each-ref', '--count=1', 'refs/longhaul/'], { cwd: mirror });
   return listed.exitCode !== 0 || listed.stdout.length > 0;
 }
 
-/** Returns why no task needs the mirror. Undefined: it is needed, or its state file does not name its project. */
+/**
+ * Returns why no task needs the mirror. Returns undefined if a task may need it, or if its state file does not name its
+ * project.
+ */
 async function needlessBecause(mirror: string, projects: readonly string[]): Promise<string | undefined> {
   const project = readState(mirror)?.commonDir;
   if (project === undefined || listEntries(mirror).length > 0 || (await hasResults(mirror))) return undefined;
-  // The folder of a project row may also lie within the repository.
+  // The folder that a project row names may also be a folder within the repository.
   const checkout = path.dirname(project);
   if (projects.some((folder) => `${project}/`.startsWith(`${folder}/`) || `${folder}/`.startsWith(`${checkout}/`)))
     return undefined;

@@ -1,4 +1,4 @@
-/** Finds processes that agents of ended tasks left. Only processes of this home count: their environment names it. */
+/** Finds processes that agents of ended tasks left. Only processes whose environment names this home are examined. */
 import { readdirSync, realpathSync } from 'node:fs';
 import { belongsTo, TASK_MARKER } from '../../agents/process/environment.ts';
 import { readEnvironment } from '../../processes/environment.ts';
@@ -25,8 +25,8 @@ export async function findLeftoverProcesses(home: string, knowledge: TaskKnowled
     const task = where.get(taskId);
     if (!task || task.kind === 'at_work') return [];
     const remove: Leftover['remove'] = async () => {
-      // A child process without the marker in its environment can be found only through its parent, so the family is
-      // collected before and while the parent ends.
+      // A child process that does not have the marker in its environment can be found only through its parent. So the
+      // descendants are collected before the parent ends, and again while it ends.
       const steps = [
         { signal: 'SIGTERM', withinMs: 2_000 },
         { signal: 'SIGKILL', withinMs: 5_000 },

@@ -1,7 +1,8 @@
 /**
- * Finds terminal recordings that remained in the home. A step moves a task's recordings to the database when its turn
- * has ended. So a recording that remains belongs to a task that did not reach that step, or could not be stored.
- * Recordings are removed by age, and by their total size, the oldest first, but never those of an open task.
+ * Finds terminal recordings that remained in the home. When a task's turn has ended, a step moves the recordings of the
+ * task to the database. So a recording in the home belongs to a task that did not reach this step, or it could not be
+ * stored. Recordings are removed by age, and the oldest first if their total size exceeds the limit, but never those of
+ * an open task.
  */
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,7 +17,7 @@ export interface TaskRecordings {
   readonly taskId: string;
   readonly folder: string;
   readonly bytes: number;
-  /** When the newest of these recordings was last written. */
+  /** The time at which the newest of these recordings was last written. */
   readonly writtenAt: number;
 }
 
@@ -33,7 +34,7 @@ async function measure(taskId: string, folder: string): Promise<TaskRecordings> 
   let bytes = 0;
   let writtenAt = 0;
   for (const name of ['.', ...(await namesIn(folder))]) {
-    const status = await stat(join(folder, name)).catch(() => undefined); // a step may store and remove it meanwhile
+    const status = await stat(join(folder, name)).catch(() => undefined); // The file may be missing, because a step may store and remove it at the same time.
     if (status?.isFile()) bytes += status.size;
     writtenAt = Math.max(writtenAt, status?.mtimeMs ?? 0);
   }
@@ -64,7 +65,7 @@ export async function findLeftoverRecordings(
   const gone = found.filter((one) => kindOf(one) === 'gone');
   const ended = found.filter((one) => kindOf(one) === 'ended');
   const young = ended.filter((one) => !isOld(one));
-  // Recordings of an open task count for the total size, but are kept.
+  // Recordings of an open task are part of the total size, but are never removed.
   let over = total(found) - total(gone) - total(ended.filter(isOld)) - bytes;
   const beyond = young.filter((one) => {
     const isBeyond = over > 0;

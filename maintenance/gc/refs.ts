@@ -1,6 +1,6 @@
 /**
- * Finds results of tasks without a row. They may be the only copy of work, or belong to another home that uses the same
- * repository, so `gc` removes them only with `--refs`.
+ * Finds results of tasks without a row. Such a result may be the only copy of a task's work, or may belong to another
+ * home that uses the same repository. So `gc` removes results only with `--refs`.
  */
 import type { Sql } from '../../store/sql.ts';
 import { findTasks } from '../../store/left-tasks.ts';

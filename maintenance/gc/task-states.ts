@@ -1,6 +1,6 @@
 /**
- * Determines whether a task is open: a task is open if its row, an attempt or a run is. gc removes something only if
- * its task is not open.
+ * Determines whether a task is open. A task is open if its row is not final, or if an attempt or a run of it is open.
+ * gc removes a leftover only if its task is not open.
  */
 import type { Client } from '@temporalio/client';
 import { isRunMissing } from '../../client/temporal.ts';
@@ -27,8 +27,8 @@ export type KnownTask =
   | { readonly kind: 'gone' };
 
 /**
- * Returns what is known of each task. Must be called after the files and processes were listed, so that a task that
- * ends between the two calls counts as ended. Fails if Postgres or Temporal does not respond.
+ * Returns what is known of each task. The caller must have listed files and processes before, so that a task that ends
+ * in between counts as ended. Fails if Postgres or Temporal does not respond.
  */
 export async function findTaskStates(
   { sql, temporal, host }: TaskKnowledge,
@@ -51,8 +51,8 @@ export async function findTaskStates(
 }
 
 /**
- * Returns whether the task has an open run. A task whose row is final may still have one, which executes the closing
- * steps.
+ * Returns whether the task has an open run. A task whose row is final may still have an open run, which executes the
+ * closing steps.
  */
 export async function hasRun(temporal: Client, id: TaskId): Promise<boolean> {
   for (const workflowId of [taskWorkflowId(id), settleWorkflowId(id)]) {

@@ -1,6 +1,6 @@
 /**
- * Finds worktrees of tasks that are no longer open. Edits that are in no commit are stored under a ref first. If they
- * cannot be stored, the worktree stays.
+ * Finds the worktrees of tasks that are not open. Before a worktree is removed, edits that are in no commit are stored
+ * under a ref. If they cannot be stored, the worktree stays.
  */
 import { readdir, realpath } from 'node:fs/promises';
 import path from 'node:path';
@@ -58,7 +58,10 @@ export async function findLeftoverWorktrees(
 
 const isParked = ({ state }: WorktreeRecord): boolean => state === 'parked';
 
-/** A parked worktree is a leftover if its session was closed or removed. The worker keeps the limits of the others. */
+/**
+ * Returns the leftover for a parked worktree whose session was closed or removed. The worker removes the other parked
+ * worktrees when they exceed the limits.
+ */
 function parkedWorktree(
   worktrees: Worktrees,
   { worktreePath }: WorktreeRecord,
@@ -99,8 +102,8 @@ function leftWorktree(
 }
 
 /**
- * Stores the worktree's edits and removes it. They are stored under a ref of their own, because the task's change may
- * name the commit of the task's own ref.
+ * Stores the worktree's edits and then removes the worktree. The edits get a ref of their own, because the task's
+ * change may name the commit to which the task's ref points.
  */
 async function storeAndRemove(
   worktrees: Worktrees,
@@ -122,16 +125,20 @@ async function storeAndRemove(
 }
 
 /**
- * The worktree is kept if its edits cannot be stored: its repository does not exist, or git no longer has its entry.
+ * Returns that the worktree was kept, because its edits could not be stored. This is so if its repository does not
+ * exist, or if git no longer has its entry.
  */
 function asKept(error: unknown): { kind: 'kept'; reason: string } {
   if (error instanceof LonghaulError) return { kind: 'kept', reason: error.message };
   throw error;
 }
 
-/** A folder among the worktrees that has no record. It is never changed, because its content is unknown. */
+/**
+ * Returns the leftover for a folder among the worktrees that has no record. Such a folder is never changed, because its
+ * content is unknown.
+ */
 async function strangeFolder(sql: Sql, { root, locksDir }: WorktreePaths, folder: string): Promise<Leftover[]> {
-  // The record may have been written after the records were first read.
+  // The record may have been written after the caller read the records.
   if ((await listRecords(locksDir)).some((record) => record.worktreePath === folder)) return [];
   const id = await newestTaskAt(sql, folder);
   const [task] = id ? await findTasks(sql, [id]) : [];
@@ -140,7 +147,9 @@ async function strangeFolder(sql: Sql, { root, locksDir }: WorktreePaths, folder
   return [{ kind: 'worktree', name: folder, reason, kept, remove: async () => ({ kind: 'kept', why: kept }) }];
 }
 
-/** Returns the project's git common directory; undefined also if the project cannot be read now. */
+/**
+ * Returns the project's git common directory. Returns undefined if the project does not exist or cannot be read now.
+ */
 function commonDirOrNone(project: string): string | undefined {
   try {
     return commonDirOf(project);

@@ -1,17 +1,17 @@
-/** Decides which parked worktrees of a host end: the oldest first, until all limits hold. */
+/** Decides which parked worktrees of a host are removed: the oldest first, until no limit is exceeded. */
 
 export interface ParkedLimits {
-  /** How many worktrees may be parked. 0: each worktree is removed after its task. */
+  /** The maximum number of parked worktrees. With 0 each worktree is removed after its task. */
   readonly count: number;
   readonly days: number;
   readonly bytes: number;
-  /** The part of the disk that must be free, in percent. */
+  /** The part of the disk that must stay free, in percent. */
   readonly freePercent: number;
 }
 
 export interface ParkedWorktree {
   readonly worktreePath: string;
-  /** When it was parked, in milliseconds since 1970. */
+  /** The time at which the worktree was parked, in milliseconds since 1970. */
   readonly since: number;
   readonly bytes: number;
 }

@@ -1,9 +1,10 @@
 /**
- * Keeps the parked worktrees of a home within their limits, and removes those whose session was closed or removed. It
- * runs beside the steps of a worker: when a worktree was parked, and every ten minutes.
+ * Removes parked worktrees of a home that exceed the limits, and those whose session was closed or removed. It runs in
+ * the worker beside the steps: after a worktree was parked, and every ten minutes.
  *
- * Must never happen: a worktree that a task has is removed (its record then is not `parked`, which is checked under the
- * worktree's lock); edits in it that no commit has are lost (they are stored first, otherwise it stays).
+ * Must never happen: the worktree of a running task is removed (the record of such a worktree is not `parked`, which is
+ * checked under the worktree's lock); edits in a worktree that no commit has are lost (they are stored first, and if
+ * that fails, the worktree stays).
  */
 import { statfs } from 'node:fs/promises';
 import path from 'node:path';
@@ -21,13 +22,16 @@ const INTERVAL_MS = 10 * 60_000;
 const MEASURE_MS = 60_000;
 const SESSION = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/;
 
-/** Returns the id of the session whose worktree is at the path; undefined if the path names none. */
+/**
+ * Returns the id of the session whose worktree is at the path. Returns undefined if the folder's name contains no id of
+ * a session.
+ */
 export const sessionOf = (worktreePath: string): SessionId | undefined =>
   SESSION.exec(path.basename(worktreePath))?.[0] as SessionId | undefined;
 
 export interface ParkedPlace {
   readonly locksDir: string;
-  /** PATH, on which `du` is found. */
+  /** The PATH on which the program `du` is searched. */
   readonly pathVariable: string | undefined;
 }
 
@@ -47,7 +51,10 @@ export async function listParked(
   return parked;
 }
 
-/** Returns the size on disk in bytes; 0 if it cannot be measured. `du` needs one process for all files. */
+/**
+ * Returns the size on disk in bytes, or 0 if it cannot be measured. `du` measures all files of the folder in one
+ * process.
+ */
 async function sizeOf(folder: string, pathVariable: string | undefined): Promise<number> {
   const run = {
     file: 'du',
@@ -72,7 +79,7 @@ export interface KeepParked extends ParkedPlace {
   readonly worktrees: Worktrees;
   readonly sql: Sql;
   readonly limits: ParkedLimits;
-  /** Runs the work while no other worker of this home does the same. */
+  /** Runs the work while no other worker of this home does this work. */
   readonly exclusively: (work: () => Promise<void>) => Promise<void>;
   readonly log: Log;
 }
@@ -80,7 +87,9 @@ export interface KeepParked extends ParkedPlace {
 export class ParkedWorktrees {
   readonly #options: KeepParked;
   #parked: Deferred<void> = deferred();
-  /** The sizes of parked worktrees. No program writes into them. */
+  /**
+   * The sizes of the parked worktrees by path. Each is measured once, because no program writes into a parked worktree.
+   */
   readonly #sizes = new Map<string, number>();
 
   constructor(options: KeepParked) {
@@ -91,12 +100,12 @@ export class ParkedWorktrees {
     return this.#options.limits.count > 0;
   }
 
-  /** A worktree was parked, so another one may be beyond the limits. */
+  /** Ends the wait for the next round. Called when a worktree was parked, because the limits may now be exceeded. */
   notify(): void {
     this.#parked.resolve();
   }
 
-  /** Runs until the signal is aborted. If a round fails, the next round repeats it. */
+  /** Runs rounds until the signal is aborted. If a round fails, the error is logged and the next round tries again. */
   async run(signal: AbortSignal): Promise<void> {
     const { exclusively, log } = this.#options;
     while (!signal.aborted) {
