@@ -101,7 +101,7 @@ class RunningTurn implements LiveTurn {
       return await endTurn(turn, end);
     } catch (error) {
       if (stream.lost.aborted) return await failTurn(turn, stream.lost.reason);
-      if (progress.stopReason === 'hibernate') return await hibernate(turn); // the agent was ended
+      if (progress.stopReason === 'hibernate') return await hibernate(turn); // the agent has been ended for this
       if (progress.stopReason !== undefined) {
         // Stores the agent's output before the closing steps revoke the fence.
         await Promise.race([stream.flush(), delay(FLUSH_TIMEOUT_MS)]).catch(() => {});

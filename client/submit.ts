@@ -106,7 +106,7 @@ export async function deliverInterrupt({ temporal }: SubmitDeps, interrupted: Ta
 
 export interface CheckedSubmission extends SubmittedTask {
   readonly submission: Submission;
-  /** Absent for the native agent. */
+  /** Undefined if the native agent does the task. */
   readonly agent: ListedAgent | undefined;
 }
 

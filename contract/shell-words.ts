@@ -57,8 +57,8 @@ const isPlainName = (pieces: readonly Piece[]): boolean =>
   pieces.every((one) => one.quoted || !/[*?~=]/.test(one.text));
 
 /**
- * Returns the words of each command of the text. The commands may be joined by `&&`, `||`, `;` or a line end.
- * Undefined: the text alone does not show all that a shell would run.
+ * Returns the words of each command of the text. The commands may be joined by `&&`, `||`, `;` or a line end. Returns
+ * undefined if the text alone does not show everything that a shell would run.
  */
 export function plainCommands(text: string): string[][] | undefined {
   const commands: string[][] = [];

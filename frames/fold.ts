@@ -70,8 +70,8 @@ function forgetOldest(calls: MessageView['toolCalls']): void {
 }
 
 /**
- * Returns how many UTF-16 units of text may still be added. If a character of two units did not fit before, returns 0,
- * so that no later text follows the cut.
+ * Returns how many UTF-16 units of text may still be added. Returns 0 also if one unit is left: a character of two
+ * units may have been cut there before, and no later text may follow a cut.
  */
 function roomFor(text: string, limit: number): number {
   const room = limit - text.length;

@@ -82,7 +82,7 @@ export class SegmentFold {
     this.#open = segment;
   }
 
-  /** Adds the frame's text to the message. Returns how much of it the message keeps. */
+  /** Adds the frame's text to the message. Returns how many UTF-16 units of the text the message keeps. */
   #fold(type: Spoken, frame: Frame): number {
     const field = type === 'text' ? 'content' : 'reasoning';
     const before = this.view[field].length;

@@ -47,7 +47,9 @@ export interface AgentSnapshot {
   readonly error_code: ErrorCode | null;
   readonly error: string | null;
   readonly auth: AgentAuth | null;
-  /** Of the version that the newest successful probe found. */
+  /**
+   * Whether a resume check found that the agent really resumes, for the version that the newest successful probe found.
+   */
   readonly verified_resume: ResumeVerdict;
   readonly fetched_at: Date | null;
 }

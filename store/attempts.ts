@@ -73,7 +73,10 @@ export interface EarlierAttempt {
   readonly worktree: string | null;
   readonly spawned_at: Date | null;
   readonly error_code: ErrorCode | null;
-  /** Not null if the attempt suspended the turn: the task then waited for a limit or for an answer. */
+  /**
+   * The outcome with which the attempt suspended the turn until a limit was lifted or an answer arrived. Null if the
+   * attempt did not suspend it.
+   */
   readonly outcome: DispatchResult | null;
 }
 

@@ -26,7 +26,7 @@ import { orAbsentSync } from './repository.ts';
 export interface LinkObjects {
   readonly from: string;
   readonly to: string;
-  /** Replaces objects that the mirror already has, because they may be damaged. */
+  /** Whether objects that `to` already has are replaced, because they may be damaged. */
   readonly replace: boolean;
   readonly signal?: AbortSignal;
 }

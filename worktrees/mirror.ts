@@ -3,10 +3,10 @@
  * hooks), and the results of tasks as refs of its own. Worktrees borrow the mirror's objects, so no step writes into
  * the project.
  *
- * Never: a file of the project is written or locked; a ref of the mirror names an object that the mirror has not linked
- * yet; a result is dropped when the mirror is updated or repaired. A step that is killed does not change the state
- * file, so the next step updates the mirror again. An update starts one git process if the project's settings have
- * changed, otherwise none.
+ * Must never happen: a file of the project is written or locked; a ref of the mirror names an object that the mirror
+ * has not linked yet; a result is dropped when the mirror is updated or repaired. A step that is killed does not change
+ * the state file, so the next step updates the mirror again. An update starts one git process if the project's settings
+ * have changed, otherwise none.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';

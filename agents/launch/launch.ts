@@ -19,7 +19,8 @@ export interface AgentLaunch {
    */
   readonly envKeys: readonly string[];
   /**
-   * Variables that are set for the program. `DATABASE_URL`, `TEMPORAL_*` and `LONGHAUL_*` are removed from here, too.
+   * Variables that are set for the program. `DATABASE_URL`, `TEMPORAL_*` and `LONGHAUL_*` never reach it, even if they
+   * are named here.
    */
   readonly env: Readonly<Record<string, string>>;
   /**

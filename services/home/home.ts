@@ -90,7 +90,7 @@ export type ServiceAddresses = z.infer<typeof facts>;
 const partRecord = z.object({
   name: z.string(),
   state: z.enum(PART_STATES),
-  /** Null: the part does not run, or is a service of the user. */
+  /** The process of the part. Null if the part does not run, or if it is a service of the user. */
   process: processIdentitySchema.nullable(),
   detail: z.string().nullable(),
   /** Number of failed starts in a row, since the part was last ready or a repair was requested. */

@@ -5,10 +5,10 @@
  * A moved home keeps its former paths in `home.json` until a worker has updated rows and records
  * (maintenance/moved-home.ts).
  *
- * Never: a copy is started while its original exists. Both databases contain the same open tasks, worktrees and
- * results, so both homes would work in the same folders and end each other's agents. An original on a disk that is not
- * mounted counts as existing. Not covered: a copy on another machine or at the same path in another container, and a
- * copy of a home that no version with this file has started.
+ * Must never happen: a copy is started while its original exists. Both databases contain the same open tasks, worktrees
+ * and results, so both homes would work in the same folders and end each other's agents. An original on a disk that is
+ * not mounted counts as existing. Not covered: a copy on another machine or at the same path in another container, and
+ * a copy of a home that no version with this file has started.
  */
 import { randomUUID } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';

@@ -5,8 +5,8 @@
  * The file's name identifies its contender: its process, its role, and the folder of the lock by device and inode. So a
  * file that was emptied or overwritten still names its holder, and a file in a copy of the folder names none.
  *
- * Never: two holders. Each contender announces itself before it reads the other files, so of two concurrent contenders
- * at least one finds the other and withdraws. A file belongs to one contender only, so the removal of a dead
+ * Must never happen: two holders. Each contender announces itself before it reads the other files, so of two concurrent
+ * contenders at least one finds the other and withdraws. A file belongs to one contender only, so the removal of a dead
  * contender's file cannot remove the file of a newer holder. If a holder's file was removed by hand, the holder writes
  * it again, or gives up if another process holds the lock by then: for at most a second both processes may hold the
  * lock. Not covered: a folder shared between machines.

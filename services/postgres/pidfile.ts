@@ -2,9 +2,9 @@
  * Finds the server of a data directory. The process that postmaster.pid names counts only if its working directory is
  * the data directory.
  *
- * Never: a second postmaster starts while processes of an older one are alive. So a stale file is not deleted. The pid
- * in it is replaced by the pid of this process. Postgres considers that pid stale, because this process is its parent.
- * Postgres then still checks that the old shared memory is unused.
+ * Must never happen: a second postmaster starts while processes of an older one are alive. So a stale file is not
+ * deleted. The pid in it is replaced by the pid of this process. Postgres considers that pid stale, because this
+ * process is its parent. Postgres then still checks that the old shared memory is unused.
  */
 import { execFile } from 'node:child_process';
 import { readFile, readdir, readlink, realpath, rm, writeFile } from 'node:fs/promises';

@@ -4,8 +4,8 @@
  * `<dir>/data` is the cluster, `<dir>/password` its password (0600). The server listens on 127.0.0.1 only and has no
  * unix socket. It keeps running after the process that started it exits, and later starts attach to it. fsync stays on.
  *
- * Never: two servers on one data directory; a data directory that initdb did not complete is used. Not covered: data of
- * another major version. It is refused, because there is no upgrade.
+ * Must never happen: two servers on one data directory; a data directory that initdb did not complete is used. Not
+ * covered: data of another major version. It is refused, because there is no upgrade.
  */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';

@@ -37,7 +37,7 @@ export interface PartContext {
 }
 
 export interface StartedPart {
-  /** Null: the part is a service of the user, whose process is not watched. */
+  /** The process of the part. Null if the part is a service of the user, whose process Longhaul does not watch. */
   readonly process: ProcessIdentity | null;
   readonly exited: Promise<string>;
   /** After this call, watching the part no longer keeps this process alive. */

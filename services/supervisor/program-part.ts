@@ -2,8 +2,8 @@
  * A program of Longhaul (worker, backend) as a part: Node in a session of its own, which announces on a pipe that it is
  * ready. `<run>/<name>.json` records it, so that a later supervisor can attach to it.
  *
- * Never: two processes of one program in a home. A process without a record is found in the process table. A process
- * that is not known to be ready, or that was started with other settings, is replaced.
+ * Must never happen: two processes of one program in a home. A process without a record is found in the process table.
+ * A process that is not known to be ready, or that was started with other settings, is replaced.
  */
 import { createHash } from 'node:crypto';
 import { basename, join } from 'node:path';

@@ -3,9 +3,9 @@
  * `<log>.1`, older files move to `.2` and `.3`, and the oldest is removed. The program that writes the log is not
  * affected and appends to the same file.
  *
- * Never: a line is lost, if the file system can remove the beginning of a file (ext4, xfs). On other file systems lines
- * that are written between the last copy and the truncation are lost. A crash between the copy and the truncation
- * leaves lines in both files.
+ * Must never happen: a line is lost, if the file system can remove the beginning of a file (ext4, xfs). On other file
+ * systems lines that are written between the last copy and the truncation are lost. A crash between the copy and the
+ * truncation leaves lines in both files.
  */
 import { execFile } from 'node:child_process';
 import { constants, renameSync, rmSync, statSync } from 'node:fs';

@@ -3,8 +3,8 @@
  * exited, and records what runs. The parts keep running after the supervisor exits, and a later supervisor attaches to
  * them.
  *
- * Never: two supervisors in a home (the caller holds the home's lock). Not covered: a part whose process is alive but
- * does not respond, because only parts that have exited are restarted.
+ * Must never happen: two supervisors in a home (the caller holds the home's lock). Not covered: a part whose process is
+ * alive but does not respond, because only parts that have exited are restarted.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identifySelf } from '../../processes/identity.ts';

@@ -2,7 +2,7 @@
  * Determines from the embedded server's log why its database file kept it from starting. A file without tables is
  * renamed, because the server would always refuse it. Tasks continue from their rows in Postgres.
  *
- * Never: a file is removed, or a file that may contain data is renamed without the user's decision.
+ * Must never happen: a file is removed, or a file that may contain data is renamed without the user's decision.
  */
 import { open, rename, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';

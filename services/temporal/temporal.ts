@@ -2,8 +2,8 @@
  * The embedded Temporal server of a home: `temporal server start-dev` with a database file and tuned limits. It listens
  * on 127.0.0.1 only. It keeps running after the process that started it exits, and later starts attach to it.
  *
- * Never: two servers on one database file. `<dir>/server.json` names the ports before the start and the process after
- * it. If the starting process died between the two, the server is found by its command line.
+ * Must never happen: two servers on one database file. `<dir>/server.json` names the ports before the start and the
+ * process after it. If the starting process died between the two, the server is found by its command line.
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
