@@ -3,7 +3,7 @@ import { SLOW_FAULTS } from './test/slow-faults.ts';
 
 /**
  * Configures `npm run test:faults`: tests that kill, stop or remove a part, and tests that take too long for `npm
- * test`. `npm test` runs a sample of them.
+ * test`. `npm test` runs only a few tests of this kind.
  */
 export default defineConfig({
   test: {

@@ -11,8 +11,8 @@ export const MAX_WAITS = 10;
  */
 const LONGEST_MS = 8 * 24 * 60 * 60_000;
 /**
- * The maximum age of a reset time. Agents sometimes repeat an old message whose time is hours ago. An older time comes
- * from a wrong clock, or does not belong to a limit.
+ * A reset time that is further in the past than this is ignored. Agents sometimes repeat an old message whose time is
+ * hours ago. A time that is still older comes from a wrong clock, or does not belong to a limit.
  */
 const STALE_MS = 24 * 60 * 60_000;
 const SHORTEST_MS = 1_000;

@@ -42,7 +42,10 @@ const TIMEOUTS: Timeouts = {
  */
 const LINGER_MS = 30_000;
 const LINGER_SILENCE_MS = 5_000;
-/** The same limit for a client that sends too slowly. It is only long enough for the bytes in transit. */
+/**
+ * The time that replaces `LINGER_SILENCE_MS` for a client that sends too slowly. It only allows for bytes that are
+ * already in transit.
+ */
 const LINGER_SLOW_MS = 1_000;
 
 export interface HttpServerOptions {

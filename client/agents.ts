@@ -12,8 +12,8 @@ export async function agentNames(db: Db): Promise<string[]> {
 }
 
 /**
- * What an error message says about the native agent. No row of `available_agents` describes it, so the caller passes
- * its state.
+ * The facts about the native agent that an error message needs. No row of `available_agents` has them, so the caller
+ * passes them.
  */
 export interface NativeChoice {
   readonly isConfigured: boolean;

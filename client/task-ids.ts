@@ -4,7 +4,10 @@ import type { Db } from '../store/sql.ts';
 import type { TaskId } from '../contract/ids.ts';
 import { findId, notFoundError, parseId } from './short-ids.ts';
 
-/** Parses a text as the id for `describe`, `followTask` and `cancel`. Fails with `invalid_input` for a text that is no uuid. */
+/**
+ * Returns the text as a task's id, as `describe`, `followTask` and `cancel` take it. Fails with `invalid_input` if the
+ * text is no uuid.
+ */
 export const taskId = (text: string): TaskId => parseId('task', text);
 
 /**

@@ -72,8 +72,8 @@ export type DispatchResult =
   | { readonly kind: 'waiting'; readonly until: string; readonly attempt: number }
   /**
    * The turn has not ended: its agent asked for a permission, and was ended because no answer came. The next dispatch
-   * continues the turn. At `until` (ISO 8601) the default answers. `question` is the beginning of the agent's question;
-   * it is absent if the settings exclude it from Temporal.
+   * continues the turn. At `until` (ISO 8601) the request gets its default answer. `question` is the beginning of the
+   * agent's question; it is absent if the settings exclude it from Temporal.
    */
   | { readonly kind: 'hibernated'; readonly attempt: number; readonly until?: string; readonly question?: string }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly attempt: number };

@@ -59,7 +59,7 @@ export type TaskEnd =
  * The placeholder names the step that stored the sentence in the database, and the finish step puts the sentence back.
  */
 export const withheldPlaceholder = (step: string): string => `[withheld: ${step}]`;
-/** Matches the placeholders that `withheldPlaceholder` returns. The first group is the step. */
+/** Matches the placeholders that `withheldPlaceholder` returns. The first group of the match is the step. */
 export const WITHHELD_PATTERN = /\[withheld: (\w+)\]/g;
 
 /** The setting for text in Temporal. `none`: Temporal stores no text of prompts, agents or projects. */

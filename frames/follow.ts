@@ -170,7 +170,7 @@ export class FrameHub {
   }
 }
 
-/** Follows a session in a process with one follower. The hub exists as long as the iteration. */
+/** Follows a session in a process with one follower. The hub is closed when the iteration ends. */
 export async function* followFrames(sql: Sql, options: FollowOptions): AsyncGenerator<FollowedFrame[], void, void> {
   const hub = new FrameHub(sql);
   try {

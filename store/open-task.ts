@@ -26,7 +26,7 @@ export interface TaskToOpen {
   readonly id: TaskId;
   readonly project_id: ProjectId | null;
   /**
-   * The input. An input that is longer than allowed is cut to one character more than allowed, so that it is still
+   * The input. An input that is too long is cut, but keeps one character more than is allowed, so that it is still
    * refused.
    */
   readonly input: string;

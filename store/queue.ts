@@ -160,8 +160,8 @@ export interface CancelRequest {
 }
 
 /**
- * Returns the cancel requests of tasks without a claim. Such a task can end at once. If its row is `running`, another
- * program wrote that state, or the row is older than Longhaul.
+ * Returns the cancel requests of tasks without a claim. No run of such a task exists, so the task can be ended at once.
+ * If its row is `running`, another program wrote that state, or the row is older than Longhaul.
  */
 export async function cancelsBeforeStart(db: Db): Promise<CancelRequest[]> {
   return [

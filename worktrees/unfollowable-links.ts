@@ -4,8 +4,8 @@
  * link leads to itself: ELOOP; to a name that is too long: ENAMETOOLONG), git refuses the whole patch (seen with git
  * 2.39).
  *
- * This module reads only the tree. A link that leads out of it, or into a submodule, counts as one that can be
- * followed; then `git apply` itself refuses the patch if it cannot follow the link.
+ * This module reads only git's tree. A link that leads out of the tree, or into a submodule, counts as a link that can
+ * be followed. If `git apply` cannot follow it, git itself refuses the patch.
  */
 import { filePath, splitFields } from './file-path.ts';
 import { type GitOptions, git } from './git.ts';

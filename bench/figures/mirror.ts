@@ -45,7 +45,10 @@ const entryOf = (owner: (site: Site) => string): Omit<Form, 'name'> => ({
   remove: (site, worktree) => gitIn(owner(site), 'worktree', 'remove', '--force', worktree),
 });
 
-/** Makes a repository that borrows. Its `.git` is written without a git process; only the checkout needs one. */
+/**
+ * Makes a repository that borrows objects from the mirror. Its `.git` is written without a git process; git only checks
+ * the files out.
+ */
 async function borrow({ mirror }: Site, worktree: string): Promise<void> {
   const head = (await gitIn(mirror, 'rev-parse', 'HEAD')).trim();
   const dir = path.join(worktree, '.git');

@@ -13,7 +13,8 @@ export interface TemporalTarget {
 
 /**
  * Checks the server, the namespace and the search attributes, and adds missing attributes. It can be repeated. Fails
- * with what is missing. One call returns within seconds, so a caller that waits for a starting server calls again.
+ * with an error that names what is missing. One call returns within seconds, so a caller that waits for a starting
+ * server calls again.
  */
 export async function checkTemporal(target: TemporalTarget): Promise<void> {
   // Loaded when it is needed, because loading it takes several times as long as Node takes to start.

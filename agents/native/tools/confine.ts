@@ -11,7 +11,7 @@ import { isErrno } from '../../../contract/errors.ts';
 export class ToolRefusal extends Error {}
 
 export interface ConfinedPath {
-  /** The real path. Its last parts may not exist. */
+  /** The real path. The last folders of it, and the file, need not exist. */
   readonly path: string;
   /** The path relative to the working directory, or `.` for the directory itself. */
   readonly shown: string;
