@@ -43,7 +43,7 @@ const TIMEOUTS: Timeouts = {
 const LINGER_MS = 30_000;
 const LINGER_SILENCE_MS = 5_000;
 /**
- * The time that replaces `LINGER_SILENCE_MS` for a client that sends too slowly. It only allows for bytes that are
+ * The time that replaces `LINGER_MS` for a client that sent its request too slowly. It only allows for bytes that are
  * already in transit.
  */
 const LINGER_SLOW_MS = 1_000;
