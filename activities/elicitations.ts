@@ -39,6 +39,7 @@ async function effectFor({ deps, task }: Pick<PermissionContext, 'deps' | 'task'
   return decided.effect === 'allow' ? { effect: asks } : decided;
 }
 
+/** Returns the function that answers the elicitations of a turn. */
 export function elicitationAnswers(
   asking: PermissionContext,
   askPerson: AskPerson,

@@ -3,6 +3,7 @@ import { startChild } from './child.ts';
 import type { LegacyStart } from './legacy-dispatcher.ts';
 import { agentPath, pause, type Stage } from './stage.ts';
 
+/** The times of one task of the legacy dispatcher, in ms from its creation: to the spawn of its agent, and to its end. */
 export interface LegacyTask {
   readonly spawn_ms: number;
   readonly took_ms: number;

@@ -48,6 +48,7 @@ export interface Changes {
   exclusively<T>(topLevel: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
 }
 
+/** Returns the ref that keeps the blobs of an action in the mirror. */
 export const actionRef = (actionId: string): string => `refs/longhaul/changes/${actionId}`;
 
 export function makeChanges({ locksDir }: ChangesOptions): Changes {

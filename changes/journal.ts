@@ -42,7 +42,7 @@ export const journalSchema = z.object({
 
 export type Journal = z.infer<typeof journalSchema>;
 export type JournalEntry = z.infer<typeof entrySchema>;
-/** The content of a path in the repository's form. Null if the path does not exist. */
+/** What a path has in the repository's form: the mode and blob of a git tree. Null if the path does not exist. */
 export type Side = z.infer<typeof side>;
 
 /** Returns the bytes of an entry's path, which is relative to the checkout's top folder. */

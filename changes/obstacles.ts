@@ -14,6 +14,7 @@ interface Written {
   readonly side: Side;
 }
 
+/** Returns the paths that cannot be written, each with the reason. */
 export function findObstacles(topLevel: string, outcomes: readonly Written[]): ConflictingPath[] {
   const removed = new Set(outcomes.filter((one) => one.side === null).map((one) => keyOf(one.wanted.path)));
   return outcomes.flatMap(({ wanted: { path }, side }) => {

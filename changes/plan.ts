@@ -46,6 +46,7 @@ interface Outcome {
   readonly side: Side;
 }
 
+/** Makes the plan for the given paths, or returns the paths that conflict. `ref` will keep the blobs of the journal. */
 export async function makePlan(checkout: Checkout, wanted: readonly Wanted[], ref: string): Promise<Plan> {
   const found = await readOurs(
     checkout,

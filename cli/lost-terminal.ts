@@ -10,7 +10,10 @@ import { isatty } from 'node:tty';
 
 const STDIO = [0, 1, 2] as const;
 
-/** Must be called when the command starts; the returned function must be called before the process exits. */
+/**
+ * Records which descriptors are terminals, and returns a function that replaces the terminals that were closed since
+ * then. Call `watchTerminal` when the command starts, and the returned function before the process exits.
+ */
 export function watchTerminal(): () => void {
   const terminals = STDIO.filter((fd) => isatty(fd));
   return () => {

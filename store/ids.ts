@@ -27,6 +27,7 @@ interface Made {
   readonly change: ChangeId;
 }
 
+/** Returns the id of the row that has this role for the task. It is derived from both, so it is always the same. */
 export function idOf<Role extends keyof Made>(taskId: TaskId, role: Role): Made[Role] {
   return uuidv5(taskId, role) as Made[Role];
 }

@@ -144,7 +144,7 @@ export async function storeRun(db: Db, taskId: TaskId, runId: string): Promise<T
   return transitionOf(db, taskId, rows);
 }
 
-/** Releases a claim that led to no run, as far as is known. */
+/** Releases the claim of a pending task whose row names no run. */
 export async function releaseClaim(db: Db, taskId: TaskId): Promise<Transition> {
   const rows = await db<{ session_id: SessionId | null }[]>`
     UPDATE tasks SET claimed_at = NULL WHERE id = ${taskId} AND state = 'pending' AND run_id IS NULL RETURNING session_id`;

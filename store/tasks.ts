@@ -105,6 +105,7 @@ export interface TurnPhase {
   readonly key: string;
 }
 
+/** Stores a phase that a running turn reports, and appends its frame. */
 export async function enterTurnPhase(tx: Tx, turn: TurnPhase): Promise<Transition> {
   const { taskId, phase, waitsUntil, key, attempt } = turn;
   const rows = await tx<{ session_id: SessionId | null }[]>`

@@ -43,9 +43,9 @@ export interface InspectOptions {
 }
 
 /**
- * Finds the repository that holds `projectPath`: its top folder, a folder within it, a linked worktree,
- * or a symbolic link to one of these; `head` is the commit of `rev`. Throws `project_has_no_path`,
- * `project_missing`, `not_a_repository`, `empty_repository`. It starts one git process, or none for a usual repository.
+ * Finds the repository that holds `projectPath`: its top folder, a folder within it, a linked worktree, or a symbolic
+ * link to one of these. In the result `head` is the commit of `rev`. Throws `project_has_no_path`, `project_missing`,
+ * `not_a_repository` or `empty_repository`. Starts one git process, or none for a usual repository.
  */
 export async function inspect(projectPath: string | undefined, options: InspectOptions = {}): Promise<Repository> {
   const cwd = projectFolder(projectPath);

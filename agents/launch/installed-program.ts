@@ -3,6 +3,7 @@ import { LonghaulError } from '../../contract/errors.ts';
 import { findCommand } from '../process/find-command.ts';
 import type { ListedAgent } from './launch.ts';
 
+/** What `installedProgram` needs to find the program of an agent. */
 export interface InstalledProgram {
   readonly agent: ListedAgent;
   /** The command from the agent's profile. */

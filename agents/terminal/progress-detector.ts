@@ -18,8 +18,8 @@ export class ProgressDetector {
   #newWordsAt = Number.NEGATIVE_INFINITY;
 
   /**
-   * Returns whether the visible lines contain a sign of life since the previous call. `lines` are all lines that a
-   * person sees now.
+   * Returns whether the visible lines show progress since the previous call. `lines` are all lines that a person sees
+   * now.
    */
   in(lines: readonly string[], now: number = performance.now()): boolean {
     const counted = lines.map((line) => line.replaceAll(/\P{N}/gu, ''));

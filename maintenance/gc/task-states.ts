@@ -14,6 +14,7 @@ import { isFinal } from '../../contract/task.ts';
 
 const ASK_MS = 5_000;
 
+/** Where the state of tasks is found: the database, Temporal, and the name of this host. */
 export interface TaskKnowledge {
   readonly sql: Sql;
   readonly temporal: Client;

@@ -1,8 +1,8 @@
 /**
  * Reads small files that only their owner may read: the secrets of the home.
  *
- * Must never happen: a secret from a file of another user is used. That user would know it, or would choose the server
- * to which Longhaul connects.
+ * Must never happen: a secret from a file of another user is used. That user would know the secret, or would choose the
+ * server to which Longhaul connects.
  */
 import { open, readFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';

@@ -94,8 +94,8 @@ async function cwdOf(pid: number): Promise<string | undefined> {
 }
 
 /**
- * Waits for the processes that a killed postmaster left, then ends them. On systems other than Linux it does nothing:
- * the start fails and is retried.
+ * Waits for the processes that a killed postmaster left, then ends them. On systems other than Linux it does nothing,
+ * so the start of Postgres fails and is retried.
  */
 async function endOrphans(dataDir: string): Promise<void> {
   if (process.platform !== 'linux') return;
