@@ -35,6 +35,8 @@ const EXISTING_TABLES = `
 const PASSWORD = VARIABLES['LONGHAUL_DB_PASSWORD'];
 /** They only end what hangs: some of these tests start a dozen programs, one after the other. */
 const BOUND_MS = 100_000;
+/** A test counts the folders that are left, so no worktree is parked. */
+const WORKER_ENV = { LONGHAUL_PARKED_WORKTREES: '0' };
 vi.setConfig({ testTimeout: 150_000, hookTimeout: 150_000 });
 
 let dir: string;
@@ -65,7 +67,6 @@ beforeAll(async () => {
     DATABASE_URL: databaseUrl,
     TEMPORAL_ADDRESS: `127.0.0.1:${temporalPort}`,
     LONGHAUL_HOST_NAME: 'containers',
-    LONGHAUL_PARKED_WORKTREES: '0',
   };
   sql = connect(databaseUrl, { max: 2, applicationName: 'test' });
 });
@@ -108,7 +109,7 @@ const command = (...args: string[]): Promise<Ran> => longhaul(path.join(dir, 'cl
 
 test('backend and worker that start first wait for Postgres and Temporal, then run a task that a program inserts', async () => {
   backend.start();
-  worker.start();
+  worker.start(WORKER_ENV);
   for (const container of [backend, worker]) {
     await says(container, /waiting for Postgres at 127\.0\.0\.1:\d+: .*ECONNREFUSED/);
     expect(await container.healthy()).toBe(false);
@@ -127,7 +128,8 @@ test('backend and worker that start first wait for Postgres and Temporal, then r
 
 describe('once they run', () => {
   beforeEach(async () => {
-    for (const container of [backend, worker]) if (!container.running) container.start();
+    if (!backend.running) backend.start();
+    if (!worker.running) worker.start(WORKER_ENV);
     await Promise.all([healthy(backend), healthy(worker)]);
   });
 
@@ -140,7 +142,7 @@ describe('once they run', () => {
     await until('the first file', written, BOUND_MS);
     await worker.end('SIGKILL');
     await backend.end('SIGKILL');
-    worker.start();
+    worker.start(WORKER_ENV);
     backend.start();
     await temporal.stop();
     await temporal.start();
@@ -167,7 +169,7 @@ describe('once they run', () => {
     expect(await shown.json()).toMatchObject({
       state: 'completed',
       change: { files: 1 },
-      actions: ['retry', 'remove'],
+      actions: ['reply', 'retry', 'remove'],
     });
   });
 
@@ -198,7 +200,7 @@ describe('once they run', () => {
     }
     // Still there, and still what the containers need.
     await sql`SELECT 1`;
-    worker.start();
+    worker.start(WORKER_ENV);
     await healthy(worker);
   });
 

@@ -1,6 +1,7 @@
 /** The requests of docs/rest.md, sent as they stand there; and its codes, as the program has them. */
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Elicitation, elicitationOptions } from '../../contract/elicitation.ts';
 import { statusOf } from '../../backend/problem.ts';
 import { isErrorCode } from '../../contract/errors.ts';
 import { labSession } from '../lab/log.ts';
@@ -38,6 +39,16 @@ test('each request of the page gets the described response', async () => {
   const [permission] = await server.sql<{ id: string }[]>`
     INSERT INTO permissions (id, task_id, session_id, options)
     VALUES (gen_random_uuid(), ${message.taskId}, ${message.sessionId}, '[{"option_id":"o","name":"Yes","kind":"allow_once"}]') RETURNING id`;
+  const fields = ['name', 'size'].map((name) => ({
+    name,
+    type: name === 'size' ? 'integer' : 'string',
+    required: true,
+  }));
+  const elicitation = { mode: 'form', message: 'Who?', fields };
+  const [form] = await server.sql<{ id: string }[]>`
+    INSERT INTO permissions (id, task_id, session_id, kind, options, elicitation)
+    VALUES (gen_random_uuid(), ${message.taskId}, ${message.sessionId}, 'elicitation',
+      ${server.sql.json(elicitationOptions(elicitation as Elicitation) as never)}, ${server.sql.json(elicitation as never)}) RETURNING id`;
   const { body: project } = await server.post('/api/projects', { path: server.repository });
   await server.sql`UPDATE sessions SET project_id = ${String(project['id'])}`;
   const values: Record<string, string> = {
@@ -46,6 +57,7 @@ test('each request of the page gets the described response', async () => {
     $SESSION: message.sessionId,
     $CHANGE: change?.id ?? '',
     $PERMISSION: permission?.id ?? '',
+    $FORM: form?.id ?? '',
     $PROJECT: String(project['id']),
     $MESSAGES_BEFORE: Buffer.from(`9000000000000000 ${message.messageId}`).toString('base64url'),
   };
