@@ -48,7 +48,7 @@ const KILLS: ReadonlyMap<number, readonly PartName[]> = new Map([
   [45, ['worker']],
 ] as const);
 
-test(`${FOLLOW_UPS} follow-ups of a session run once each, in their order, with worker and backend killed on the way`, async () => {
+test('50 follow-ups of a session run once each, in their order, with worker and backend killed on the way', async () => {
   const { sessionId, first } = await session('write log.txt with 0');
   const tasks = [first];
   for (let number = 1; number <= FOLLOW_UPS; number++) tasks.push(await add(sessionId, `append ${number} to log.txt`));
