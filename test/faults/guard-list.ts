@@ -37,6 +37,16 @@ export const GUARDS: readonly Guard[] = [
     seed: 1, // the variant in which the step has run and its result has not reached Temporal
   },
   {
+    name: 'parked worktree in the making',
+    file: 'worktrees/park.ts',
+    break: [
+      ["writeRecord(locksDir, { ...next, state: 'making' });", "writeRecord(locksDir, { ...next, state: 'ready' });"],
+    ],
+    test: 'test/faults/matrix/parked.test.ts',
+    named: 'parked: taken, other base × worker',
+    seed: 4, // the variant in which git clean is held
+  },
+  {
     name: 'group kill',
     file: 'processes/end.ts',
     break: [["signalGroup(leader.pid, 'SIGKILL')", "signalGroup(leader.pid, 'SIGCONT')"]],

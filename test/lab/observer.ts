@@ -123,7 +123,7 @@ export class Observer {
 
   async frames(taskId: TaskId): Promise<LabFrame[]> {
     return this.sql<LabFrame[]>`
-      SELECT seq, type, body FROM frames
+      SELECT seq, type, task_id, body FROM frames
        WHERE session_id = (SELECT session_id FROM tasks WHERE id = ${taskId}) ORDER BY seq`;
   }
 
@@ -184,9 +184,10 @@ export class Observer {
   }
 
   /** Whatever happened, this is what must be left of an ended task. Lists what is wrong: empty is right. */
-  async leftovers(taskId: TaskId): Promise<string[]> {
+  async leftovers(taskId: TaskId, { parked = false }: { readonly parked?: boolean } = {}): Promise<string[]> {
     const wrong: string[] = [];
     const task = await this.task(taskId);
+    const mayStay = parked || task.kept_worktree !== null;
     const frames = await this.frames(taskId);
     frames.forEach((frame, index) => {
       if (frame.seq !== index + 1) wrong.push(`frame ${index + 1} has seq ${frame.seq}`);
@@ -206,13 +207,12 @@ export class Observer {
     if (changes.length > 1) wrong.push(`${changes.length} changes`);
     for (const process of findMarked(taskId)) wrong.push(`process ${process.pid} is alive`);
     const worktrees: string[] = await readdir(path.join(this.home, 'worktrees')).catch(() => []);
-    if (task.session_id && worktrees.includes(task.session_id) && !task.kept_worktree)
-      wrong.push('the worktree is there');
+    if (task.session_id && worktrees.includes(task.session_id) && !mayStay) wrong.push('the worktree is there');
     const listed = [
       ...(await this.repository.git('worktree', 'list', '--porcelain')).split('\n\n'),
       ...(await this.results('worktree', 'list', '--porcelain')).split('\n\n'),
     ];
-    if (task.session_id && listed.some((entry) => entry.includes(task.session_id ?? '')) && !task.kept_worktree) {
+    if (task.session_id && listed.some((entry) => entry.includes(task.session_id ?? '')) && !mayStay) {
       wrong.push('git still lists the worktree');
     }
     const locks = (await readdir(path.join(this.home, 'locks')).catch(() => [])).filter((name) =>
@@ -284,6 +284,7 @@ export interface TaskFacts {
 
 export interface LabFrame {
   readonly seq: number;
+  readonly task_id: TaskId | null;
   readonly type: string;
   readonly body: Readonly<Record<string, unknown>>;
 }

@@ -25,6 +25,8 @@ export interface Whole {
   readonly stoppedAnywhere?: boolean;
   /** Temporal has lost its run, or another one ended the task: its run tells nothing of it. */
   readonly runLost?: boolean;
+  /** The session's worktree is parked, and not removed. */
+  readonly parked?: boolean;
 }
 
 /** Of an ended task, while no other one runs (its locks would be taken for this one's). */
@@ -37,7 +39,7 @@ export async function wrongWith(seen: Observer, taskId: TaskId, whole: Whole): P
   const task = await seen.ended(taskId);
   const wrong = [
     ...wrongEnd(task, whole),
-    ...(await seen.leftovers(taskId)),
+    ...(await seen.leftovers(taskId, whole)),
     ...(await wrongMessage(seen, task, whole)),
     ...(await wrongChange(seen, task, whole)),
     ...(whole.runLost ? [] : await wrongRun(seen, task)),
@@ -60,7 +62,8 @@ async function wrongMessage(seen: Observer, task: TaskFacts, whole: Whole): Prom
   const wrong: string[] = [];
   const message = (await seen.messages(task.id)).find(({ role }) => role === 'assistant');
   const content = message?.content ?? '';
-  if (content !== streamedText(await seen.frames(task.id))) wrong.push('its text is not what the frames say');
+  const frames = (await seen.frames(task.id)).filter(({ task_id: of }) => of === task.id);
+  if (content !== streamedText(frames)) wrong.push('its text is not what the frames say');
   const segments = message?.segments ?? [];
   const inOrder = segments.map((segment) => (segment.type === 'text' ? segment.text : '')).join('');
   if (inOrder !== content) wrong.push('its segments hold another text than its content');

@@ -9,6 +9,7 @@ import { serviceFailure } from '../../../client/outage.ts';
 import { holdStatement, type Statement } from '../../lab/holds.ts';
 import { type LabHome, startHome } from '../../lab/home.ts';
 import { treeOf } from '../../lab/repositories.ts';
+import { ACTION_ROWS, recordPathCell } from './paths.ts';
 
 const PARTS = ['worker', 'backend', 'temporal', 'postgres', 'supervisor', 'all'] as const;
 const CHOSEN = process.env['LONGHAUL_FAULTS_VICTIMS']?.split(',');
@@ -19,7 +20,7 @@ const CELL_TIMEOUT_MS = 240_000;
 const on = (state: string): Statement => ({ on: 'change_actions', event: 'UPDATE', when: `NEW.state = '${state}'` });
 /** The moments of an action: no file is written before its journal is stored, all are written before it is done. */
 const MOMENTS = { 'the journal is being stored': on('writing'), 'the files are written': on('done') } as const;
-const CELLS = (['apply', 'undo'] as const).flatMap((kind) =>
+const CELLS = ACTION_ROWS.flatMap((kind) =>
   Object.keys(MOMENTS).flatMap((moment) => VICTIMS.map((victim) => [kind, moment, victim] as const)),
 );
 
@@ -41,6 +42,7 @@ const git = (): Promise<Record<string, string>> => treeOf(`${home.repository.pat
 test.each(CELLS)(
   '%s, while %s × %s: carried out once',
   async (kind, moment, victim) => {
+    const startedAt = performance.now();
     // The other action leads to the state from which this one starts.
     if (kind === 'undo') await carriedOut('apply');
     const [before, gitBefore] = [await files(), await git()];
@@ -62,6 +64,7 @@ test.each(CELLS)(
     expect(actions.map((one) => one.kind)).toEqual(actions.map((_, at) => (at % 2 === 0 ? 'apply' : 'undo')));
     const frames = await home.seen.sql`SELECT FROM frames WHERE type = 'change_state' AND task_id = ${task}`;
     expect(frames).toHaveLength(actions.length);
+    await recordPathCell({ row: kind, victim, variant: moment, startedAt });
   },
   CELL_TIMEOUT_MS,
 );

@@ -17,7 +17,7 @@ import { SLOTS, type World } from './world.ts';
 export const VICTIMS = ['worker', 'backend', 'agent', 'temporal', 'postgres', 'supervisor', 'all'] as const;
 export type Victim = (typeof VICTIMS)[number];
 
-const ALL: readonly PartName[] = ['supervisor', 'worker', 'backend', 'temporal', 'postgres'];
+export const ALL: readonly PartName[] = ['supervisor', 'worker', 'backend', 'temporal', 'postgres'];
 /** The moment within the moment: what was held is killed at once, or a little later. */
 const LATER_MS = 60;
 

@@ -6,12 +6,13 @@ import { startWorld, type World } from './world.ts';
 
 /** `LONGHAUL_FAULTS_VICTIMS`, names separated by commas; without it all. */
 const CHOSEN = process.env['LONGHAUL_FAULTS_VICTIMS']?.split(',');
-const CELLS = VICTIMS.filter((victim) => CHOSEN?.includes(victim) ?? true);
+export const CHOSEN_VICTIMS = VICTIMS.filter((victim) => CHOSEN?.includes(victim) ?? true);
 
 /** Only ends what hangs: a cell takes some ten seconds. */
-const CELL_TIMEOUT_MS = 240_000;
+export const CELL_TIMEOUT_MS = 240_000;
 
-export function testCells(moment: Moment): void {
+/** Starts a Longhaul for the tests of a file, and another one after a test that failed. */
+export function keepWorld(start: () => Promise<World> = startWorld): () => World {
   let world: World | undefined;
   const close = async (): Promise<void> => {
     const last = world;
@@ -19,18 +20,24 @@ export function testCells(moment: Moment): void {
     await last?.close();
   };
   beforeEach(async () => {
-    world ??= await startWorld();
+    world ??= await start();
   }, CELL_TIMEOUT_MS);
   afterEach(async ({ task }) => {
     if (task.result?.state === 'fail') await close();
   }, CELL_TIMEOUT_MS);
   afterAll(close, CELL_TIMEOUT_MS);
+  return () => {
+    if (!world) throw new TypeError('no world');
+    return world;
+  };
+}
 
-  test.each(CELLS)(
+export function testCells(moment: Moment): void {
+  const world = keepWorld();
+  test.each(CHOSEN_VICTIMS)(
     `${moment.name} × %s: one task completes, one is cancelled, nothing remains`,
     async (victim) => {
-      if (!world) throw new TypeError('no world');
-      await runCell(world, moment, victim);
+      await runCell(world(), moment, victim);
     },
     CELL_TIMEOUT_MS,
   );

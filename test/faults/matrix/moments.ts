@@ -7,7 +7,7 @@ import type { LabFrame } from '../../lab/observer.ts';
 import type { World } from './world.ts';
 
 /** The step's name as the query `taskStatus` tells it. */
-type Step =
+export type Step =
   | 'open session'
   | 'create worktree'
   | 'dispatch agent'
@@ -40,13 +40,13 @@ export interface Moment {
 }
 
 /** Of all tasks the run has come to the step, or they have no run yet. */
-async function untilStep(world: World, step: Step, tasks: readonly TaskId[]): Promise<void> {
+export async function untilStep(world: World, step: Step, tasks: readonly TaskId[]): Promise<void> {
   for (const task of tasks) {
     await world.until(`step ${step} of ${task}`, async () => (await world.statusIfRuns(task))?.step === step);
   }
 }
 
-function statement(name: string, step: Step | undefined, held: Statement, more: Partial<Variant> = {}): Variant {
+export function statement(name: string, step: Step | undefined, held: Statement, more: Partial<Variant> = {}): Variant {
   return {
     name,
     locksRow: true,
@@ -60,7 +60,7 @@ function statement(name: string, step: Step | undefined, held: Statement, more: 
   };
 }
 
-function gitCommand(words: string, step: Step): Variant {
+export function gitCommand(words: string, step: Step): Variant {
   return {
     name: `git ${words}`,
     arm: (world) => holdGit(world.git, words),
@@ -76,7 +76,7 @@ function gitCommand(words: string, step: Step): Variant {
  * The step has had its effect and ended, but Temporal never hears of it: the server is suspended meanwhile. What a worker
  * has sent before it is killed stands in the server's sockets, so it goes with the server; one that lives says it again.
  */
-function unheard(
+export function unheard(
   step: Step,
   { before, effect }: { readonly before: Statement; readonly effect: (world: World, task: TaskId) => Promise<boolean> },
 ): Variant {
@@ -99,7 +99,7 @@ function unheard(
 const isWord5 = ({ type, body }: LabFrame): boolean => type === 'delta' && String(body['content']).includes('word5');
 
 /** Whether the query, given the task, finds a row. */
-const shows =
+export const shows =
   (query: string) =>
   async (world: World, task: TaskId): Promise<boolean> =>
     (await world.sql.unsafe(query, [task])).length > 0;

@@ -32,6 +32,9 @@ export type PromptMoment = (typeof PROMPT_MOMENTS)[number];
 export const promptRow = (moment: PromptMoment): string => `prompt: ${moment}`;
 export const PROMPT_ROWS = PROMPT_MOMENTS.map(promptRow);
 
+/** Of action.test.ts, which has no agent. */
+export const ACTION_ROWS = ['apply', 'undo'] as const;
+
 /** By SIGKILL, then everything is brought back. `agentPid`: of the agent's processes the one to kill; default: that of the attempt. */
 export async function killPart(
   home: LabHome,

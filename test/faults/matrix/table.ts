@@ -7,7 +7,8 @@
 import { readFile } from 'node:fs/promises';
 import { median } from '../../../bench/statistics.ts';
 import * as moment from './moments.ts';
-import { PATH_ROWS, PATH_VICTIMS, PROMPT_ROWS } from './paths.ts';
+import { hasAgent, PARKED_MOMENTS } from './parked-moments.ts';
+import { ACTION_ROWS, PATH_ROWS, PATH_VICTIMS, PROMPT_ROWS } from './paths.ts';
 import type { CellResult } from './results.ts';
 
 const seen: CellResult[] = [];
@@ -31,13 +32,21 @@ const IN_ORDER = [
   moment.REMOVE,
   moment.FINISH,
 ];
-const moments = [...IN_ORDER.map(({ name }) => name), ...PATH_ROWS, ...PROMPT_ROWS];
+const PARKED_ROWS = PARKED_MOMENTS.map(({ name }) => name);
+const moments = [...IN_ORDER.map(({ name }) => name), ...PARKED_ROWS, ...PATH_ROWS, ...PROMPT_ROWS, ...ACTION_ROWS];
+/** Rows without an agent that could be killed. */
+const WITHOUT_AGENT: readonly string[] = [
+  ...PARKED_MOMENTS.flatMap((one) => (hasAgent(one) ? [] : [one.name])),
+  ...ACTION_ROWS,
+];
 const of = (at: string, victim: string): CellResult[] =>
   seen.filter((cell) => cell.moment === at && cell.victim === victim);
 
 function cellText(at: string, victim: string): string {
   const cells = of(at, victim);
-  const isCell = !PATH_ROWS.includes(at) || PATH_VICTIMS.some((one) => one === victim);
+  const isCell = PATH_ROWS.includes(at)
+    ? PATH_VICTIMS.some((one) => one === victim)
+    : victim !== 'agent' || !WITHOUT_AGENT.includes(at);
   if (cells.length === 0) return isCell ? 'not run' : '–';
   const passes = `${cells.length} ×`;
   if (cells.every((cell) => cell.noAgent)) return `${passes} (no agent then)`;

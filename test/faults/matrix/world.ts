@@ -12,11 +12,11 @@ import { Observer } from '../../lab/observer.ts';
 /** As many as a cell has tasks, so that a slot that is not given back holds the next cell up. */
 export const SLOTS = 2;
 
-export async function startWorld(): Promise<World> {
+export async function startWorld(more: Readonly<Record<string, string>> = {}): Promise<World> {
   // Outside of the home, whose files are counted.
   const aside = await realpath(await mkdtemp(path.join(tmpdir(), 'longhaul-matrix-aside-')));
   const git = await heldGit(path.join(aside, 'git'));
-  const env = { PATH: git.env.PATH, LONGHAUL_AGENT_SLOTS: String(SLOTS) };
+  const env = { PATH: git.env.PATH, LONGHAUL_AGENT_SLOTS: String(SLOTS), ...more };
   return new World(await startHome({ env, aside }), { aside, git });
 }
 
