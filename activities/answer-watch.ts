@@ -21,7 +21,7 @@ export class AnswerWatch {
 
   /**
    * Resolves with the request's row when the request is no longer pending or its timeout has passed, or with undefined
-   * when the row is deleted. Does not settle after `signal` is aborted.
+   * when the row is deleted. Never resolves after `signal` is aborted.
    */
   settled(id: PermissionId, signal: AbortSignal): Promise<PermissionRow | undefined> {
     return new Promise((resolve) => {

@@ -1,6 +1,6 @@
 /**
- * Appends a step's warnings to its session's log. The key of a warning contains the warning's position, so a step that
- * runs again appends no warning twice.
+ * Appends the warnings of a task's step to the log of the task's session. The key of a warning contains the warning's
+ * position, so a step that is executed again appends no warning twice.
  */
 import { appendKeyed } from '../store/append-frames.ts';
 import type { Sql } from '../store/sql.ts';
@@ -13,7 +13,7 @@ export interface WarningSource {
   readonly kind: string;
 }
 
-/** Appends the warnings, in order, unless an earlier run of the step has appended them. */
+/** Appends the warnings, in order, unless an earlier execution of the step has appended them. */
 export async function appendWarnings(
   sql: Sql,
   { sessionId, taskId, kind }: WarningSource,

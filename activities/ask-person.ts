@@ -1,6 +1,7 @@
 /**
  * Asks a person: stores a permission request or an elicitation as a row, which any program may answer, and waits for
- * the answer. The row remains if this worker exits, and the next attempt finds it when its agent asks the same again.
+ * the answer. The row remains if this worker exits, and the next attempt finds the row when its agent sends the same
+ * request again.
  */
 import type { Elicitation } from '../contract/elicitation.ts';
 import { LonghaulError } from '../contract/errors.ts';
@@ -88,7 +89,7 @@ async function ask(asking: PermissionContext, question: Question, wait: Wait): P
   if (signal.aborted) return { kind: 'none' };
   if (row === undefined) return { kind: 'withdrawn' };
   if (row.chosen === null) return { kind: 'expired' };
-  // If the agent has ended, its answer remains for the next attempt, whose agent asks again.
+  // If the agent has ended, the user's answer remains for the next attempt, whose agent asks again.
   if (asking.hibernation.agentHasEnded()) return { kind: 'none' };
   const delivered = await deliverAnswer(deps.sql, { id: opened.id, sessionId: taken.sessionId, token: taken.token });
   if (!delivered)

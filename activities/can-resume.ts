@@ -2,7 +2,10 @@
 import type { RunningAgent } from '../agents/driver.ts';
 import type { TurnTask } from '../store/turn-task.ts';
 
-/** The agent's own report counts, unless a check of this version has shown the contrary. */
+/**
+ * Returns whether the agent is trusted: it reports that it can load sessions, and no resume check of this version of
+ * the agent has failed.
+ */
 export function canResume({ unresumable_versions: refuted }: TurnTask, { resume, about }: RunningAgent): boolean {
   return resume !== undefined && !refuted.includes(about.version);
 }

@@ -1,7 +1,8 @@
 /**
- * The steps of the workflow `apply`: they apply a change to the project's checkout, or undo it. The journal is stored
- * before the first file is written. So if an attempt was killed, the next attempt completes the action, or restores the
- * files if the user changed one of them meanwhile. Only one action at a time runs on a checkout.
+ * The steps of the workflow `apply`: they apply a change to the project's checkout, or undo an applied change there.
+ * The journal is stored before the first file is written. So if the worker was killed during the step, the next
+ * execution of the step completes the action, or restores the files if the user changed one of these files meanwhile.
+ * Only one action at a time runs on a checkout.
  */
 import { conflictError, type ConflictingPath, type Plan } from '../changes/plan.ts';
 import { type Journal, journalSchema } from '../changes/journal.ts';
@@ -40,7 +41,7 @@ export function makeActionSteps(deps: Deps): ActionSteps {
 }
 
 /**
- * Runs `work`, and stores the reason in the action's row if it fails. Temporal gets the message only if the settings
+ * Runs `work`. If `work` fails, stores the reason in the action's row. Temporal gets the message only if the settings
  * permit that.
  */
 async function noting<T>({ sql, temporalContent }: Deps, id: ActionId, work: () => Promise<T>): Promise<T> {
@@ -76,7 +77,7 @@ async function onCheckout(
   );
 }
 
-/** Returns the result of an action that has ended. Returns undefined if it has not ended. */
+/** Returns the result of an action that has ended. Returns undefined if the action has not ended. */
 function endOf(action: ActionToRun | undefined): ActionResult | undefined {
   if (!action) return { kind: 'superseded' };
   if (action.state === 'done') return { kind: 'done' };

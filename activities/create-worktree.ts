@@ -1,11 +1,11 @@
 /**
  * Step 2, create worktree: the first step that holds an agent slot at Temporal, so the task begins to run here. If
- * other workers of the host hold all slots, the step waits until one is free, so that a waiting task has no worktree.
- * The step itself takes no slot; the turn takes one.
+ * other workers of the host hold all of the host's slots, the step waits until one is free, so that a waiting task has
+ * no worktree. The step itself takes none of the host's slots; the turn takes one.
  *
- * A second run finds the same worktree on the same base, because the row keeps the first choice. If the database was
- * copied from another home, the step does not use a worktree path in that home. The turn then starts over in a worktree
- * of this home.
+ * A second execution finds the same worktree on the same base, because the task's row keeps the first choice. If the
+ * database was copied from another home, the step does not use a worktree path in that home. The turn then starts over
+ * in a worktree of this home.
  */
 import path from 'node:path';
 import { forgetAttempts, forgetOutcome } from '../store/forget-open-turns.ts';
@@ -24,8 +24,8 @@ import { type StepDeps, withHeartbeat } from './step.ts';
 import { countQueueWait } from './step-metrics.ts';
 
 /**
- * The number of result commits that are tried as a base. It is limited because each missing commit costs two git
- * processes.
+ * The number of result commits that are tried as a base. The number is limited because each missing commit costs two
+ * git processes.
  */
 const MAX_BASES = 10;
 
@@ -37,11 +37,12 @@ interface WorktreePlan {
   readonly projectPath: string;
   readonly worktreePath: string;
   /**
-   * The commits to start from, the preferred one first. If none exists, the worktree starts from the project's HEAD.
+   * The commits to start from, the preferred one first. If the repository has none of them, the worktree starts from
+   * the project's HEAD.
    */
   readonly bases: readonly string[];
   readonly madeBefore: boolean;
-  /** The seconds since the task's row was inserted. Null: an earlier run of this step began the task. */
+  /** The seconds since the task's row was inserted. Null: an earlier execution of this step began the task. */
   readonly waitedS: number | null;
 }
 
@@ -71,9 +72,9 @@ export function makeCreateWorktree(deps: StepDeps) {
 }
 
 /**
- * Returns whether another program removed the task's worktree while it had files that were not stored. If Longhaul
- * removed it, the record of the worktree is marked: the step remove worktree runs after everything is stored, and marks
- * the record before it deletes the first file.
+ * Returns whether another program removed the task's worktree while the worktree had files that were not stored. If
+ * Longhaul removed the worktree, its record is marked: the step remove worktree runs after everything is stored, and
+ * marks the record before it deletes the first file.
  */
 async function lostFolder(worktrees: Worktrees, taskId: TaskId): Promise<boolean> {
   const record = await worktrees.findOwned(taskId);
@@ -82,7 +83,7 @@ async function lostFolder(worktrees: Worktrees, taskId: TaskId): Promise<boolean
 
 /**
  * Creates the worktree from the first base that the repository has. A base may be missing, because any program may
- * write a result that never existed, or remove a commit.
+ * write the hash of a commit that never existed into a row, or may remove a commit.
  */
 async function makeFrom(
   worktrees: Worktrees,
@@ -116,7 +117,7 @@ function withoutThese(missing: readonly string[], base: string | undefined): str
 
 /**
  * Refuses a project outside the configured folders. The check is here because this step is the first that reads the
- * project, any program may insert a project, and its repository may lie outside the project's folder.
+ * project, any program may insert a project, and the project's repository may lie outside the project's folder.
  */
 async function refuseProjectOutside(sql: Sql, taskId: TaskId, roots: readonly string[]): Promise<void> {
   const projectPath = await projectPathOf(sql, taskId);
@@ -161,8 +162,8 @@ async function beginTask(tx: Tx, taskId: TaskId, { worktrees, worktreesDir }: St
 
 /**
  * Returns the path of the session's worktree. All tasks of a session have the same path, because agents find their own
- * sessions by it. Another path is chosen if the usual path has the kept worktree of an earlier task, or if a worktree
- * was parked there and another folder has replaced it.
+ * sessions by the path of their folder. Another path is chosen if the usual path has the kept worktree of an earlier
+ * task, or if a worktree was parked at the usual path and another folder has replaced that worktree.
  */
 async function pathFor(
   tx: Tx,

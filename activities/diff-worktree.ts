@@ -1,6 +1,6 @@
 /**
- * Step 4, diff worktree: stores the agent's files as a commit, and the diff in a table that the next step reads. It
- * first ends the agent's processes and all attempts, so that the commit has all files.
+ * Step 4, diff worktree: stores the agent's files as a commit, and the diff in a table that the next step reads. The
+ * step first ends the agent's processes and all attempts, so that the commit has all files.
  */
 import { endTaskProcesses } from '../agents/process/end.ts';
 import { exists } from '../processes/exists.ts';
@@ -80,9 +80,9 @@ async function worktreeWithoutRow({ worktrees }: StepDeps, taskId: TaskId): Prom
 
 /**
  * Returns the result if the worktree does not exist or belongs to another task. A missing worktree is normal in two
- * cases: an earlier run of this step completed and Temporal lost its result, or the workflow that settles a lost run
- * calls the step. In both cases the folder was removed, or belongs to the session's next task. In every other case
- * another program has removed the worktree, so the result says that the edits are lost.
+ * cases: an earlier execution of this step completed and Temporal lost its result, or the workflow that settles a task
+ * whose run was lost calls the step. In both cases the folder was removed, or belongs to the session's next task. In
+ * every other case another program has removed the worktree, so the result says that the edits are lost.
  */
 async function missingDiff(deps: StepDeps, place: TaskWorktree, taskId: TaskId): Promise<CollectedDiff> {
   if (place.state !== undefined && isFinal(place.state)) return { kind: 'none' };

@@ -1,8 +1,9 @@
 /**
- * Step 3, dispatch agent: one attempt at the turn. If the turn still runs in this process, the step adopts it.
- * Otherwise the step takes one of the host's slots and the fence. It then returns an outcome that Temporal did not
- * receive, or starts a turn. The turn holds the slot until it ends. Meanwhile the step watches the turn: it sends
- * heartbeats to Temporal and progress to the workflow, and handles a cancellation.
+ * Step 3, dispatch agent: one attempt at the turn. If the turn still runs in this process, the step adopts the turn.
+ * Otherwise the step takes one of the host's slots and the fence. If an earlier attempt stored an outcome that Temporal
+ * did not receive, the step then returns that outcome; otherwise it starts a turn. The turn holds the slot until the
+ * turn ends. Meanwhile the step watches the turn: it sends heartbeats to Temporal and progress to the workflow, and
+ * handles a cancellation.
  */
 import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
@@ -23,8 +24,8 @@ import { warnOfEdits } from './warn-of-edits.ts';
 import { progressWithoutText } from './withhold.ts';
 
 /**
- * Interval of heartbeats. The SDK throttles them to one a second (worker/run.ts). The response to a heartbeat carries a
- * cancel.
+ * Interval of heartbeats. The SDK throttles heartbeats to one a second (worker/run.ts). Temporal sends a cancel only in
+ * the response to a heartbeat.
  */
 const HEARTBEAT_MS = 1_000;
 /** Interval at which the task's row is read, because any program may end or delete it while its agent works. */
@@ -50,7 +51,8 @@ function attemptOf({ soFar }: DispatchInput): number {
 }
 
 /**
- * Waits for the cancel that is stored in the task row. Intake re-sends the signal until the workflow cancels this step.
+ * Waits until Temporal cancels this step, because the task's row already has a cancel request. Intake re-sends the
+ * signal `cancelTask` until the workflow cancels this step.
  */
 async function untilCancelled(): Promise<never> {
   const context = Context.current();
@@ -96,8 +98,8 @@ async function turnFor(deps: StepDeps, input: DispatchInput): Promise<Found> {
 }
 
 /**
- * Takes a slot. The step waits only if another worker of this host holds slots, or if a turn runs that no attempt
- * watches.
+ * Takes one of the host's slots. All slots are in use only if another worker of this host holds some of them, or if a
+ * turn runs that no attempt watches. In the first case the step waits; in the second case it fails with `no_free_slot`.
  */
 async function slotFor({ slots, turns }: StepDeps, claim: { taskId: TaskId; attempt: number }): Promise<Slot> {
   const atOnce = await slots.tryTake(claim);
@@ -173,8 +175,8 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
     pacer.offer(reported(turn));
     warned ??= warnOfEdits(deps, turn.taskId, context.cancellationSignal);
   });
-  // The turn's current attempt. The next attempt may adopt the turn before Temporal notifies this attempt that it is
-  // over.
+  // The turn's current attempt. The next attempt may adopt the turn before Temporal notifies this attempt that this
+  // attempt is over.
   const { attempt } = turn;
   let polling: NodeJS.Timeout | undefined;
   const ended = new Promise<never>((_, reject) => {

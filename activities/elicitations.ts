@@ -87,7 +87,7 @@ function questionCall({ elicitation, hash }: ElicitationAsk): ToolCall {
 
 /**
  * Returns the answer after the timeout. The default `allow` accepts a form only if the defaults of its fields are a
- * valid answer. It never accepts an address.
+ * valid answer. The default `allow` never accepts an address.
  */
 function defaultOf({ permission_default: byDefault }: TurnTask, elicitation: Elicitation): string {
   if (byDefault !== 'allow') return 'decline';

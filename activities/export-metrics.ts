@@ -1,6 +1,6 @@
 /**
  * Exports the worker's metrics for the backend's /metrics. The SDK's core has its own metrics and Longhaul's counters,
- * and serves both on a port of this machine. This loop copies them to the database, so that a backend on another
+ * and serves both on a port of this machine. This loop copies the metrics to the database, so that a backend on another
  * machine can also read them.
  */
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,6 +1,7 @@
 /**
- * Step 7, finish: writes the final state to the task's row, and to the message if the turn did not finish it. A trigger
- * refuses any later change. A second run returns the result of the first run.
+ * Step 7, finish: writes the final state to the task's row, and to the task's message if the turn did not finish the
+ * message. A trigger in the database refuses any later change of the state. A second execution returns the result of
+ * the first.
  */
 import { Context } from '@temporalio/activity';
 import { appendKeyed, type KeyedFrame } from '../store/append-frames.ts';
@@ -23,7 +24,7 @@ import { isErrorCode } from '../contract/errors.ts';
 import type { StepDeps } from './step.ts';
 import { restoreWithheld } from './withhold.ts';
 
-/** The maximum length of the summary. It is short because lists show it. */
+/** The maximum length of the task's summary. It is short because lists of tasks show it. */
 const MAX_SUMMARY_CHARS = 500;
 const MAX_REFUSED_CHARS = 200;
 const CANCEL_TIMEOUT_MS = 5_000;
@@ -71,8 +72,8 @@ async function finish(tx: Tx, given: FinishInput): Promise<TaskResult> {
 }
 
 /**
- * Restores from the row the texts that the settings exclude from Temporal: sentences of steps, and the reason of a
- * cancel.
+ * Restores from the row the texts that the settings exclude from Temporal: the sentences of earlier steps, which
+ * placeholders replaced, and the reason of a cancel.
  */
 function withWithheldText(given: FinishInput, task: TaskToEnd): FinishInput {
   const { end, keptWorktree: kept } = given;
@@ -93,8 +94,9 @@ function endWithSentences(end: TaskEnd, { withheld, cancel_reason }: TaskToEnd):
 }
 
 /**
- * Handles a row that is final already, because another program ended the task while it ran, or because this step runs
- * again. Closes the permission requests and the message that are still open, and returns the result that the row has.
+ * Handles a row that is final already, because another program ended the task while it ran, or because this step is
+ * executed again. Closes the permission requests and the message that are still open, and returns the result that the
+ * row has.
  */
 async function afterEnd(tx: Tx, task: TaskToEnd, taskId: TaskId): Promise<TaskResult> {
   const state = task.state === 'completed' || task.state === 'failed' ? task.state : 'cancelled';
@@ -108,7 +110,7 @@ function resultOf(state: TaskResult['state'], summary: string, code: string | nu
   return { state, summary, ...(isErrorCode(code) ? { code } : {}) };
 }
 
-/** Finishes the message of a turn that was stopped or lost. The row gets the content that the log has. */
+/** Finishes the message of a turn that was stopped or lost. The message's row gets the content that the log has. */
 async function finishStreaming(
   tx: Tx,
   task: TaskToEnd,
@@ -150,7 +152,10 @@ async function summaryOf(tx: Tx, task: TaskToEnd, { taskId, end, keptWorktree }:
   return cut(text, rest - Math.min(kept.length, rest / 2)) + refused + cut(kept, rest / 2);
 }
 
-/** Returns the warning with the whole reason, which the summary cuts, and with what the user must do. */
+/**
+ * Returns the kept worktree and the warning about it. The warning has the whole reason, which the summary cuts, and
+ * what the user must do.
+ */
 function keptWorktree(
   { worktree_path: worktree }: TaskToEnd,
   { end: ended, keptWorktree: why }: FinishInput,
@@ -166,9 +171,9 @@ function keptWorktree(
 }
 
 /**
- * Returns the text for the summary about actions that were not allowed and elicitations that were not answered, because
- * the agent's own words may omit them. Only the summary of a completed task has this text, because the summary of a
- * failed task already names the cause.
+ * Returns the part of the summary that names actions that were not allowed and elicitations that were not answered,
+ * because the agent's own words may omit them. Only the summary of a completed task has this part, because the summary
+ * of a failed task already names the cause.
  */
 async function refusedText(
   tx: Tx,

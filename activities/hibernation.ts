@@ -64,9 +64,9 @@ export class Hibernation {
   }
 
   /**
-   * Ends an agent that only waits for a user's answer with SIGKILL, which looks like a crash. If such an agent is
-   * cancelled or loses its client, it may store that the user refused. An agent that also does something else is not
-   * ended.
+   * Ends an agent that only waits for a user's answer with SIGKILL, which looks like a crash. If such an agent were
+   * cancelled or lost its ACP client instead, it might store that the user refused. An agent that also does something
+   * else is not ended.
    */
   endWaitingAgent(): void {
     if (this.#over || !this.#agent || this.#waiting === 0 || this.#busy > 0) return;

@@ -3,7 +3,7 @@
  * clock and a connection.
  */
 
-/** The maximum number of waits. If a provider still refuses a task after these waits, the reason is not the limit. */
+/** The maximum number of waits. If a provider still refuses a task after so many waits, the limit is not the reason. */
 export const MAX_WAITS = 10;
 /**
  * The longest possible wait. The longest limits of providers last a week; a day is added because the provider's clock

@@ -1,7 +1,7 @@
 /**
  * Step 1, open session: creates the session, chat and messages that the task needs, in one transaction that locks the
- * task's row. A second run finds what the first one created, because the ids derive from the task's id and the row
- * records that the task was opened.
+ * task's row. A second execution finds what the first one created, because the ids derive from the task's id and the
+ * row records that the task was opened.
  */
 import { Context } from '@temporalio/activity';
 import { idOf } from '../store/ids.ts';

@@ -1,4 +1,6 @@
-/** Finds whether another worker polls for runs. A worker that drains serves runs until another worker does. */
+/**
+ * Finds whether another worker polls for runs. A worker that drains serves runs until another worker polls for them.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { isAlive, type ProcessIdentity } from '../processes/identity.ts';

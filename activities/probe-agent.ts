@@ -1,6 +1,6 @@
 /**
  * The step of the workflow `probeAgent`: it starts one agent in one folder, reads what the agent offers, ends the agent
- * and stores the result. Two runs of the step do no harm, because a probe that began earlier never overwrites the
+ * and stores the result. Two executions of the step do no harm, because a probe that began earlier never overwrites the
  * result of a later one.
  */
 import { realpath, rm } from 'node:fs/promises';

@@ -19,8 +19,8 @@ const GROWTH = 2.2;
 const LONG_INTERVAL_MS = 5 * 60_000;
 const LONG_INTERVAL_PART = 1 / 25;
 /**
- * The maximum number of signals that are sent at once. After it, changes of phase are also sent at intervals, because
- * each permission request changes the phase twice.
+ * The maximum number of signals that are sent at once. After that number, changes of phase are also sent at intervals,
+ * because each permission request changes the phase twice.
  */
 const MAX_AT_ONCE = 100;
 
@@ -41,8 +41,9 @@ export class ProgressPacer {
   }
 
   /**
-   * Sends the progress if the interval is over and the progress is new. It may be called at any rate. A failed signal
-   * is sent again later.
+   * Sends the progress if it is due: at once after a change of phase or attempt (at most MAX_AT_ONCE times), otherwise
+   * when the interval is over and the progress is new. The caller may call this function at any rate. If a signal
+   * fails, a later call sends the progress again.
    */
   offer(progress: AgentProgress): void {
     this.#offeredAt ??= this.#now();

@@ -1,7 +1,7 @@
 /**
- * Starts an agent and opens the session for the prompt. If an earlier attempt of the turn has left an agent session, it
- * opens that. Otherwise it opens the conversation that the session's earlier tasks had with this agent, or else a new
- * session.
+ * Starts an agent and opens the session for the prompt. If an earlier attempt of the turn has left an agent session,
+ * that session is opened. Otherwise the conversation that the session's earlier tasks had with this agent is opened, or
+ * else a new agent session.
  *
  * Must never happen: an agent is prompted that does not know its own edits in the worktree, or that knows edits which
  * the worktree lost when it was created again; a conversation is replaced by another without a warning.
@@ -90,8 +90,8 @@ async function resume(start: AgentStart, known: AgentSessionId): Promise<AgentIn
 
 /**
  * Loads the conversation of the session's earlier tasks. If the agent cannot load it, a new conversation begins,
- * because otherwise each later task would fail. The new conversation uses the same process if that still runs, because
- * some agents start slowly.
+ * because otherwise each later task would fail. The new conversation uses the same process if that process still runs,
+ * because some agents start slowly.
  */
 async function continueConversation(start: AgentStart, conversation: AgentSessionId): Promise<AgentInSession> {
   let agent = await openAgent(start);

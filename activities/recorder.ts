@@ -1,6 +1,6 @@
 /**
- * Converts an agent's events to frames and to the stored message. It has no connection and no clock, so the same events
- * always give the same frames.
+ * Converts an agent's events to frames and to the stored message. The recorder has no connection and no clock, so the
+ * same events always give the same frames.
  */
 import type { AgentEvent } from '../agents/driver.ts';
 import {

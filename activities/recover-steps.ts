@@ -2,8 +2,8 @@
  * Recovers the steps of dead workers of this host, when a worker starts and then every few seconds. It fails the steps
  * that a dead worker had begun, so that Temporal retries them, and takes their workflows off the dead worker's sticky
  * queue. Recovery then takes as long as the start of a worker, or one check, instead of a heartbeat timeout (60 s) and
- * a sticky timeout (10 s). Temporal knows the identity of the worker that runs a step, which tells whether that worker
- * is dead.
+ * a sticky timeout (10 s). Temporal knows the identity of the worker that began a step. The identity names the worker's
+ * process, so recovery can check whether that process has exited.
  *
  * Not covered: a step whose worker is alive but hangs (SIGSTOP). The heartbeat timeout finds such a step.
  */
@@ -41,8 +41,8 @@ export interface Recovery {
 }
 
 /**
- * Ends the attempts of dead workers, which notifies the followers of their sessions. Returns the number of these
- * attempts.
+ * Ends the attempts of dead workers, which notifies the followers of the sessions to which these attempts belong.
+ * Returns the number of these attempts.
  */
 export async function endLostAttempts({ sql, host }: Pick<Recovery, 'sql' | 'host'>): Promise<number> {
   const lost = (await openAttempts(sql, host)).filter(

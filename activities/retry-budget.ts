@@ -1,6 +1,6 @@
 /**
  * Limits how often and how long a failing agent is retried. A lost worker or an unavailable database is no failure of
- * the agent, so such attempts do not count here (workflows/steps.ts has their limit).
+ * the agent, so attempts that end for these reasons do not count here (workflows/steps.ts has their limit).
  */
 import { ERRORS, type ErrorCode, LonghaulError, messageOf } from '../contract/errors.ts';
 
@@ -8,8 +8,8 @@ import { ERRORS, type ErrorCode, LonghaulError, messageOf } from '../contract/er
 const MAX_FAILED_ATTEMPTS = 3;
 /**
  * The time after the first failure in which further attempts may begin. Three stalls of a silent tool take 6 hours with
- * the default timeouts, so they get all their attempts. A task that fails a second time half a day after its first
- * failure probably has a permanent fault, and each attempt costs money while no user watches.
+ * the default timeouts, so a task with such a tool gets all its attempts. A task that fails a second time half a day
+ * after its first failure probably has a permanent fault, and each attempt costs money while no user watches.
  */
 const MAX_RETRYING_MS = 12 * 60 * 60_000;
 /** The pauses before the second and the third attempt. The slot is free during a pause. */

@@ -86,7 +86,7 @@ async function openRecorder({ deps, task, taken, stream, progress }: TurnContext
   return recorder;
 }
 
-/** Appends the frame of the attempt's start. It shows readers why the previous attempt ended. */
+/** Appends the frame of the attempt's start. The frame shows readers why the previous attempt ended. */
 function showStart({ taken, stream, progress }: TurnContext): void {
   const last = taken.earlier.at(-1);
   const why = last?.outcome?.kind === 'waiting' ? 'usage_limit' : last?.error_code;
@@ -128,8 +128,8 @@ async function storeSession(turn: TurnContext, { agent, session, folder }: Opene
 }
 
 /**
- * Records the model, mode or thinking option to which the agent has switched during the turn. If that fails, the values
- * from its start stay recorded.
+ * Records the model, mode or thinking option to which the agent has switched during the turn. If the record cannot be
+ * written, the values from the agent's start stay recorded.
  */
 async function recordSwitch(
   turn: TurnContext,

@@ -33,5 +33,8 @@ export async function removeLeftFolders(worktreesDir: string): Promise<void> {
 
 const scratchIn = (worktreesDir: string): string => path.join(path.dirname(worktreesDir), 'scratch');
 
-/** A pid that another program has now only keeps the folder until the next start. */
+/**
+ * Whether the process of a folder's name runs. If another program has the pid now, the folder only remains until the
+ * next start of a worker.
+ */
 const isRunning = (pid: number): boolean => pid !== process.pid && existsSync(`/proc/${pid}`);

@@ -35,7 +35,10 @@ export function countStep({ step, seconds, failure }: StepEnd): void {
     .add(1, { step, error_code: failure.code, retryable: failure.retryable });
 }
 
-/** Records the time from the insertion of the task's row until its step create worktree begins the task. */
+/**
+ * Records how long a task waited: the seconds from the insertion of the task's row until its step create worktree
+ * begins the task.
+ */
 export function countQueueWait(seconds: number): void {
   Context.current()
     .metricMeter.createHistogram(QUEUE_WAIT, 'float', undefined, 'How long tasks waited for their turn.')

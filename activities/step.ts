@@ -47,8 +47,8 @@ export interface StepDeps {
   readonly answers: AnswerWatch;
   readonly slots: AgentSlots;
   /**
-   * Aborted with `worker_lost` when this worker must exit. A checkout that is not complete is then aborted, and another
-   * worker starts it again.
+   * Aborted with `worker_lost` when this worker must exit. A worktree that is being created is then abandoned, and
+   * another worker creates it again. Probes and resume checks end, too.
    */
   readonly forceShutdown: AbortSignal;
   readonly agentTimeouts: AgentTimeouts;
@@ -76,7 +76,7 @@ export function workerLostFailure(message: string): ApplicationFailure {
 
 /**
  * The maximum length of a failure's message. Temporal's history contains failures, so it gets only the beginning of
- * what an agent or a command wrote. The log has all of it.
+ * what an agent or a command wrote. The log has the whole message.
  */
 const MAX_MESSAGE_CHARS = 2_000;
 
@@ -162,8 +162,9 @@ function isNoSpace(error: unknown): boolean {
 const DATABASE_RETRY_MS = 1_000;
 
 /**
- * Repeats a step while Postgres is unavailable. It is for steps that have a limited number of attempts because git may
- * fail permanently: a repetition here does not count as an attempt. Each step can safely run twice.
+ * Returns a function that repeats the step while Postgres is unavailable. It is for steps that have a limited number of
+ * attempts because git may fail permanently: a repetition here does not count as an attempt. Each step can safely be
+ * executed twice.
  */
 export function retryWhileDatabaseDown<In, Out>(run: (input: In) => Promise<Out>): (input: In) => Promise<Out> {
   return async (input) => {
@@ -181,8 +182,8 @@ export function retryWhileDatabaseDown<In, Out>(run: (input: In) => Promise<Out>
 }
 
 /**
- * Interval of heartbeats. The SDK throttles them to one a second (worker/run.ts). The response to a heartbeat carries a
- * cancel.
+ * Interval of heartbeats. The SDK throttles heartbeats to one a second (worker/run.ts). Temporal sends a cancel only in
+ * the response to a heartbeat.
  */
 const HEARTBEAT_MS = 1_000;
 

@@ -132,7 +132,8 @@ async function finish(turn: TurnContext, end: FinalEnd): Promise<DispatchResult>
 
 /**
  * Returns the tokens of this turn. If the agent reports a total of its session, the total of the earlier turns is
- * subtracted. If the reported number is smaller than that earlier total, it counts as the tokens of this turn alone.
+ * subtracted. If the reported number is smaller than that earlier total, the reported number counts as the tokens of
+ * this turn alone.
  */
 async function tokensOfTurn(
   { deps, task, progress }: TurnContext,

@@ -1,5 +1,6 @@
 /**
- * Tracks the progress of a running turn. The heartbeat and the progress that the workflow receives are made from it.
+ * Tracks the progress of a running turn. The details of a heartbeat and the progress that the workflow receives are
+ * made from this state.
  */
 import type { AgentLaunch } from '../agents/launch/launch.ts';
 import { head } from '../contract/cut-text.ts';
@@ -11,8 +12,8 @@ import type { TurnRecorder } from './recorder.ts';
 const MAX_CHARS = 120;
 
 /**
- * The reason for which a turn is stopped. Only `cancel` comes from a user. `hibernate`: its agent only waits for a
- * user's answer.
+ * The reason for which a turn is stopped. Only `cancel` comes from a user. `hibernate`: the turn's agent only waits for
+ * a user's answer.
  */
 export type StopReason = 'cancel' | 'shutdown' | 'abandoned' | 'closing' | 'hibernate';
 

@@ -16,7 +16,8 @@ export interface LiveTurn {
   /** The number of the newest attempt that watches this turn. */
   readonly attempt: number;
   /**
-   * Settles when the agent has exited and all possible writes are done. Rejects with a failure that a retry may fix.
+   * Resolves or rejects only when the agent has exited and all possible writes are done. It rejects with a failure that
+   * a retry may fix.
    */
   readonly result: Promise<DispatchResult>;
   progress(): AgentProgress;
@@ -37,7 +38,9 @@ export class TurnRegistry {
   readonly #unwatched = new Set<LiveTurn>();
   readonly #queues = new Map<TaskId, Promise<unknown>>();
 
-  /** Runs `work` after the previous `work` of this task has settled, or after `HUNG_AFTER_MS` if that one hangs. */
+  /**
+   * Runs `work` after the previous `work` of this task has ended, or after `HUNG_AFTER_MS` if the previous one hangs.
+   */
   async inOrder<T>(taskId: TaskId, work: () => Promise<T>): Promise<T> {
     const before = this.#queues.get(taskId);
     const mine = (before === undefined ? Promise.resolve() : settledOrHung(before)).then(work);
@@ -53,7 +56,7 @@ export class TurnRegistry {
     return this.#turns.get(taskId);
   }
 
-  /** Adds a turn to the registry. The turn is removed when its result has settled. */
+  /** Adds a turn to the registry. The turn is removed when its `result` has resolved or rejected. */
   add(turn: LiveTurn): void {
     this.#turns.set(turn.taskId, turn);
     const forget = (): void => {

@@ -1,6 +1,7 @@
 /**
  * The step of the workflow `verifyResume`: it checks whether an agent can load its session after a kill, and stores the
- * result for this version of the agent. A step that runs twice prompts the agent twice and stores the first result.
+ * result for this version of the agent. A step that is executed twice prompts the agent twice and stores the first
+ * result.
  */
 import { rm } from 'node:fs/promises';
 import { checkResume } from '../agents/resume-check.ts';

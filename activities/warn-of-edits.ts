@@ -1,7 +1,7 @@
 /**
- * Warns followers of uncommitted edits in the user's checkout, because the agent does not see those edits. It runs
- * while the agent starts, because git takes a second on a large checkout. If the step runs again for the same task, it
- * appends no second warning.
+ * Warns followers of uncommitted edits in the user's checkout, because the agent does not see those edits. The check
+ * runs while the agent starts, because git takes a second on a large checkout. A second check for the same task appends
+ * no second warning.
  */
 import { taskBefore } from '../store/diffs.ts';
 import { findCheckout } from '../store/task-worktrees.ts';

@@ -72,7 +72,7 @@ export interface AgentCapabilities {
 
 /**
  * The result of a check that killed the agent in a turn and loaded its session in a new process. `unknown`: no check
- * has ended yet, or it could not be made; then what the agent reports counts.
+ * has ended yet, or the check could not be made; then the agent's own report counts.
  */
 export type ResumeVerdict = 'yes' | 'no' | 'unknown';
 

@@ -1,6 +1,6 @@
 /**
  * Defines the frames. A frame is one entry of a session's log, in the form that a reader receives. The column `body`
- * stores the fields that belong to its type.
+ * stores the fields that belong to the frame's type.
  */
 import type { Elicitation } from './elicitation.ts';
 import type { AgentCommand, OnFailure, PermissionOption, PlanEntry, ToolCall, Usage } from './vocabulary.ts';
@@ -19,9 +19,9 @@ export interface SessionQueue {
   readonly tasks: readonly TaskId[];
   /** The number of all waiting tasks, including those that `tasks` omits. */
   readonly waiting: number;
-  /** The time since which the queue is held (ISO 8601). Null if it is not held. A held queue starts no task. */
+  /** The time since which the queue is held (ISO 8601). Null if the queue is not held. A held queue starts no task. */
   readonly held_since: string | null;
-  /** The task whose failure or cancel held the queue. Null if a request held the queue, or if it is not held. */
+  /** The task whose failure or cancel held the queue. Null if a request held the queue, or if the queue is not held. */
   readonly held_after: TaskId | null;
   readonly on_failure: OnFailure;
 }
@@ -32,7 +32,8 @@ export const QUEUE_FRAME_TASKS = 500;
 /**
  * The body of a frame. `delta` and `reasoning_delta` append text; `tool_call`, `plan` and `message` replace the whole
  * object with the same id. A `delta` with the role `user` has the whole text of a user's message and replaces the text
- * that the reader has. So a reader may receive it twice, or after a snapshot that already contains it.
+ * that the reader has. So a reader may receive such a `delta` twice, or after a snapshot that already contains its
+ * text.
  */
 export type FrameBody =
   | ({ readonly type: 'message_started'; readonly role: 'user' | 'assistant' } & OfMessage)

@@ -10,7 +10,7 @@ export const NATIVE_AGENT = 'native';
 export const WORKFLOW_QUEUE = 'longhaul';
 /**
  * If a worker dies during a workflow task, the run continues only after this timeout. With Temporal's default of 10 s
- * it was the longest wait after a `kill -9`. Histories are short, so a workflow task takes milliseconds.
+ * this timeout was the longest wait after a `kill -9`. Histories are short, so a workflow task takes milliseconds.
  */
 export const WORKFLOW_TASK_TIMEOUT = '3s';
 /** The queue of the steps that work on a host's disk and need no agent slot: diff worktree, remove worktree, actions on changes. */
@@ -58,7 +58,7 @@ export const CANCEL_TASK = 'cancelTask';
 export const AGENT_PROGRESS = 'agentProgress';
 /** The name of the update that answers a permission request. */
 export const ANSWER_PERMISSION = 'answerPermission';
-/** The name of the signal after an answer to a request of a task that hibernates. */
+/** The name of the signal that wakes a task that hibernates: one of its requests was answered. */
 export const WAKE_TASK = 'wakeTask';
 /** The name of the query for a task's status. */
 export const TASK_STATUS = 'taskStatus';

@@ -1,4 +1,4 @@
-/** Helpers for promises: promises that other code settles, and waits that end when a signal is aborted. */
+/** Helpers for promises: promises that other code resolves or rejects, and waits that end when a signal is aborted. */
 
 export interface Deferred<T> {
   readonly promise: Promise<T>;

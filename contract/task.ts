@@ -29,8 +29,8 @@ export const isFinal = (state: TaskState): state is FinalState => FINAL_STATES.i
 export type ExecutionPath = 'acp' | 'pty' | 'native';
 
 /**
- * The version of the commands that a new run issues. A change of the commands increases it, and adds a case to
- * workflows/commands.ts and kept histories.
+ * The version of the commands that a new run issues. A change of the commands needs a new version: a higher number
+ * here, a new case in workflows/commands.ts, and new kept histories (test/histories/).
  */
 export const COMMANDS = 5;
 
@@ -87,7 +87,7 @@ export interface WakeTask {
 
 /**
  * The payload of the signal `agentProgress` from the dispatch step. The workflow ignores a signal whose `attempt` is
- * older than its newest.
+ * older than the newest attempt that it knows.
  */
 export interface AgentProgress {
   readonly attempt: number;

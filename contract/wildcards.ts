@@ -1,6 +1,6 @@
 /**
- * Matches texts and paths against patterns with wildcards. The number of steps is at most the length of the text times
- * the length of the pattern.
+ * Matches texts and paths against patterns with wildcards. The number of comparisons is at most the length of the text
+ * times the length of the pattern.
  */
 
 /** `char`: this character; `any`: any one character; `many`: any number of characters. */

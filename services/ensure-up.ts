@@ -19,8 +19,8 @@ const POLL_MS = 50;
  */
 const EXIT_MS = 2_000;
 /**
- * If no part changes for this time, `ensureUp` fails. A build of Temporal takes longer, but it reports progress every
- * 15 s.
+ * If the state and the detail of every part stay the same for this time, `ensureUp` fails. A build of Temporal takes
+ * longer, but it changes the detail of its part every 15 s.
  */
 const SILENCE_MS = 120_000;
 /**

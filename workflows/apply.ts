@@ -1,7 +1,7 @@
 /**
- * Carries out one action on a change: applies the change to the project's checkout, or undoes it. The first step may
- * run several times and has the effect of one run. If it fails permanently, the second step restores the files that
- * were written.
+ * Carries out one action on a change: applies the change to the project's checkout, or undoes the change there. The
+ * first step may be executed several times and has the effect of one execution. If the first step fails permanently,
+ * the second step restores the files that were written.
  */
 import { ActivityFailure, proxyActivities } from '@temporalio/workflow';
 import type { ActionResult, ActionRunInput, ActionSteps } from '../contract/change-actions.ts';

@@ -14,8 +14,8 @@ const LOCAL_DATABASE_STEPS = 'local-database-steps';
 
 export interface Commands {
   /**
-   * Whether database steps run as local activities, within the workflow task. They are short and idempotent, and each
-   * local run saves two round trips to the server.
+   * Whether database steps run as local activities, within the workflow task. Database steps are short and idempotent,
+   * and each local execution saves two round trips to the server.
    */
   readonly localDatabaseSteps: boolean;
   /**

@@ -160,8 +160,8 @@ export function makeLiveTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: 
   };
 }
 
-// Any client of Temporal may send any payload. The payload is parsed here, because one that the workflow cannot read
-// would fail its workflow task at each retry.
+// Any client of Temporal may send any payload. The payload is parsed here, because a payload that the workflow cannot
+// read would fail the run's workflow task at each retry.
 
 function cancelOf(request: unknown): CancelTask {
   const reason = isRecord(request) ? request['reason'] : undefined;

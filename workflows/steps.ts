@@ -49,7 +49,10 @@ function preparingPriority(): number {
   return Math.min(5, (workflowInfo().priority?.priorityKey ?? 3) + 1);
 }
 
-/** Cuts the agent's name for the step's summary. Temporal refuses a summary of more than 400 bytes, at each retry. */
+/**
+ * Cuts the agent's name for the step's summary. Temporal refuses a summary of more than 400 bytes, and refuses it again
+ * at each retry.
+ */
 export const shortName = (agent: string): string => head(agent, 60);
 
 /** Returns the steps as functions that schedule them on the queues of this host. */
@@ -74,7 +77,7 @@ export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps
     heartbeatTimeout: '60s',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     // The step itself counts the agent's failures and gives up after a few. The limit of 10,000 attempts is for lost
-    // workers and an unavailable Postgres. It is reached after more than a day.
+    // workers and an unavailable Postgres. The limit is reached after more than a day.
     retry: { initialInterval: '300ms', backoffCoefficient: 1.5, maximumInterval: '10s', maximumAttempts: 10_000 },
   };
   const { dispatchAgent } = proxyActivities<Steps>(dispatch);

@@ -74,7 +74,7 @@ export function quotaUsage(meta: unknown): Usage | undefined {
 
 const note = (text: string): AgentEvent[] => (text === '' ? [] : [{ kind: 'note', text: head(text, NOTE_LIMIT) }]);
 
-/** Holds the session's settings as the agent last reported them. */
+/** Holds the settings of the agent's session: as the agent last reported them, or as the driver last requested them. */
 export interface SettingsHolder {
   settings: SessionSettings;
 }
