@@ -1,9 +1,11 @@
 /**
  * The interface through which the steps apply changes to a user's checkout and undo them. Nothing below the project's
- * `.git` is written: git stores new objects in the project's mirror, and the index and temporary files are in the home.
+ * `.git` is written: git stores new objects in the project's mirror, and the index files and temporary files that an
+ * action needs are in the home.
  *
  * An action has two halves. `planApply` and `planUndo` change nothing in the checkout and return a journal, which the
- * caller stores. `write` and `takeBack` need only this journal, and may run again after a kill at any point.
+ * caller stores. `write` and `takeBack` need only this journal. If the process is killed at any point of them, the
+ * caller may call them again with the same journal.
  */
 import { rmSync } from 'node:fs';
 import path from 'node:path';
@@ -18,7 +20,7 @@ import { makePlan, type Plan, type Wanted } from './plan.ts';
 import { takeBack, writeFiles, type WriteRequest } from './writer.ts';
 
 export interface ChangesOptions {
-  /** The folder of the locks. The mirrors and the temporary files are beside it. */
+  /** The folder of the locks. The folders of the mirrors and of the temporary files are beside it. */
   readonly locksDir: string;
 }
 
@@ -44,7 +46,10 @@ export interface Changes {
   planUndo(request: UndoRequest): Promise<Plan>;
   write(request: WriteRequest): ReturnType<typeof writeFiles>;
   takeBack(request: WriteRequest): ReturnType<typeof takeBack>;
-  /** Runs `work` while no other action runs on the checkout with this top folder. */
+  /**
+   * Waits until no other action runs on the checkout with this top folder, then runs `work`. Other actions on this
+   * checkout wait until `work` has ended.
+   */
   exclusively<T>(topLevel: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
 }
 
@@ -82,8 +87,8 @@ export function makeChanges({ locksDir }: ChangesOptions): Changes {
 }
 
 /**
- * Returns the paths that the change adds, modifies or deletes, from git's diff of its two commits. A renamed file is
- * listed as a deleted path and a new path.
+ * Returns the paths that the change adds, modifies or deletes, from git's diff of the change's base and result. A
+ * renamed file is listed as a deleted path and a new path.
  */
 async function changedPaths(checkout: Checkout, { base, result }: ApplyRequest): Promise<Wanted[]> {
   const at = inCheckout(checkout);
@@ -110,8 +115,8 @@ async function changedPaths(checkout: Checkout, { base, result }: ApplyRequest):
 const sideOf = (mode: string, blob: string): Side => (/^0+$/.test(mode) ? null : { mode, blob });
 
 /**
- * Returns the paths that an apply wrote, as a change in the other direction: from the content that the apply wrote to
- * the content before it.
+ * Returns the paths that an apply wrote, for the undo: `base` is the content that the apply wrote, and `theirs` the
+ * content before the apply.
  */
 const backwards = ({ entries }: Journal): Wanted[] =>
   entries.map((entry) => ({

@@ -1,6 +1,6 @@
 /**
- * Runs git on a user's checkout without writing into its `.git`. Git uses the settings, attributes and filters of the
- * project, but its index is a file in the home, and it stores new objects in the mirror.
+ * Runs git on a user's checkout without writing into the project's `.git`. Git uses the settings, attributes and
+ * filters of the project. An index that git writes is a file in the home, and git stores new objects in the mirror.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -40,8 +40,8 @@ export async function openCheckout({ locksDir, repository, scratch, signal }: Op
 }
 
 /**
- * Returns the options to run git on the checkout. `index` is the name of an index file in the scratch folder. If it is
- * omitted, git uses the user's index.
+ * Returns the options to run git on the checkout. `index` is the name of an index file in the scratch folder. If
+ * `index` is omitted, git uses the user's index.
  */
 export function inCheckout(checkout: Checkout, index?: string): GitOptions {
   const { repository, topLevel, mirror, scratch, signal } = checkout;
@@ -61,8 +61,8 @@ export function inCheckout(checkout: Checkout, index?: string): GitOptions {
       'core.sparseCheckout': 'false',
       'core.ignoreStat': 'false',
       'index.sparse': 'false',
-      // git-lfs stores the files that it cleans beside the mirror's objects. Without this setting it would store them
-      // in the project.
+      // git-lfs stores the files that it cleans beside the mirror's objects. Without this setting git-lfs would store
+      // them in the project.
       'lfs.storage': path.join(mirror, 'lfs'),
     },
     ...(signal && { signal }),
@@ -78,7 +78,7 @@ export interface IndexEntry {
    * (theirs).
    */
   readonly mergeSide: string;
-  /** Whether the path is outside the cone of a sparse checkout, so that git does not write its file. */
+  /** Whether the path is outside the cone of a sparse checkout, so that git does not write the file to disk. */
   readonly skipped: boolean;
 }
 
@@ -98,7 +98,7 @@ export interface NamedBlob {
   readonly blob: string;
 }
 
-/** Makes a new index that has exactly these entries and no information about files on disk. */
+/** Makes a new index that has exactly these entries, without the sizes and times of files on disk. */
 export async function makeIndex(at: GitOptions, entries: readonly NamedBlob[]): Promise<void> {
   const index = at.env?.['GIT_INDEX_FILE'];
   if (index === undefined) throw new TypeError('an index of our own is expected');
@@ -107,7 +107,7 @@ export async function makeIndex(at: GitOptions, entries: readonly NamedBlob[]): 
   await git(['update-index', '-z', '--add', '--replace', '--index-info'], { ...at, input: Buffer.concat(lines) });
 }
 
-/** Returns the paths for the input of a git command with `-z`: each is ended by NUL. */
+/** Returns the paths as input for a git command with `-z`: each path is followed by a NUL byte. */
 export const asLines = (paths: readonly Buffer[]): Buffer => Buffer.concat(paths.flatMap((one) => [one, Buffer.of(0)]));
 
 /** Stores the bytes of the files as blobs, without conversions. Returns one id for each file, in the given order. */

@@ -12,15 +12,15 @@ export interface ToConvert {
   readonly attributes: readonly NamedBlob[];
   /**
    * Whether these attributes differ from those in the checkout. If so, git runs in the scratch folder, where it finds
-   * no `.gitattributes` files and so takes the attributes from its index. Otherwise git runs in the checkout, because a
-   * filter's command may need the checkout as its current folder.
+   * no `.gitattributes` files and so takes the attributes from the index that `asCheckedOut` makes. Otherwise git runs
+   * in the checkout, because a filter's command may need the checkout as its current folder.
    */
   readonly otherAttributes: boolean;
 }
 
 /**
- * Returns what git would write to disk for each file, by the key of its path, and stores those bytes in the mirror. Git
- * writes the files to the scratch folder, not to the checkout.
+ * Returns the content that git would write to disk for each file, by the key of the file's path (`keyOf`), and stores
+ * these bytes in the mirror. Git writes the files to the scratch folder, not to the checkout.
  */
 export async function asCheckedOut(checkout: Checkout, wanted: ToConvert): Promise<Map<string, DiskState>> {
   const { files, attributes, otherAttributes } = wanted;

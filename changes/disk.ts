@@ -1,15 +1,15 @@
 /**
- * Reads what exists on disk at a path of a checkout, and compares it byte for byte. Paths are bytes, because a path
- * need not be UTF-8.
+ * Reads the file or link that exists on disk at a path of a checkout, and compares two such states byte for byte. Paths
+ * are bytes, because a path need not be UTF-8.
  */
 import { createHash } from 'node:crypto';
 import { lstatSync, readFileSync, readlinkSync, type Stats } from 'node:fs';
 import { isErrno } from '../contract/errors.ts';
 
 /**
- * A file or a link on disk. The value is null if the path has neither, because nothing or a folder is there. `raw` is
- * the id that git gives a blob with exactly the bytes of the file, or with the target of the link. `perm` has the
- * permission bits.
+ * A file or a link on disk. The value is null if the path has neither a file nor a link: nothing or a folder is there.
+ * `raw` is the id that git gives a blob with exactly the bytes of the file, or with the target of the link. `perm` has
+ * the permission bits.
  */
 export type DiskState =
   | null
@@ -33,7 +33,10 @@ export function parentsOf(relative: Buffer): Buffer[] {
   return parents;
 }
 
-/** Returns undefined if nothing exists at the path, for example because one of its parents is a file. */
+/**
+ * Returns the status of the path itself: a link at the path is not followed. Returns undefined if nothing exists at the
+ * path, for example because one of its parents is a file.
+ */
 export function statusAt(file: Buffer): Stats | undefined {
   try {
     return lstatSync(file);
@@ -44,8 +47,8 @@ export function statusAt(file: Buffer): Stats | undefined {
 }
 
 /**
- * Returns the first parent of the path that exists and is not a folder but a link or a file; undefined if there is
- * none. Nothing is read or written through such a parent.
+ * Returns the first parent of the path that exists and is not a folder but a link or a file; undefined if there is no
+ * such parent. Callers read and write nothing through such a parent.
  */
 export function barrierTo(root: string, relative: Buffer): Buffer | undefined {
   for (const parent of parentsOf(relative)) {
@@ -65,6 +68,7 @@ export function blobId(bytes: Buffer, idChars: number): string {
   return hash.update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
 }
 
+/** Returns the file or link that is on disk at the path. Returns null also if a parent of the path is a link or a file. */
 export function readDisk(root: string, relative: Buffer, idChars: number): DiskState {
   if (barrierTo(root, relative) !== undefined) return null;
   const file = joined(root, relative);
@@ -77,8 +81,9 @@ export function readDisk(root: string, relative: Buffer, idChars: number): DiskS
 }
 
 /**
- * Returns whether the two states are equal. `modes` says whether the checkout keeps executable bits (core.fileMode); if
- * it does not, the bits are not compared.
+ * Returns whether the two states are equal. `modes` says whether the checkout keeps executable bits (core.fileMode). If
+ * it is false, the executable bits are not compared. Of the permissions only the executable bit of the file's owner
+ * counts.
  */
 export function isSameState(one: DiskState, other: DiskState, modes: boolean): boolean {
   if (one === null || other === null) return one === other;
@@ -90,7 +95,8 @@ export function isSameState(one: DiskState, other: DiskState, modes: boolean): b
 export const isExecutable = (perm: number): boolean => (perm & 0o100) !== 0;
 
 /**
- * Returns the permission bits with or without the right to execute. Only those who may read the file get this right.
+ * Returns the permission bits with or without the right to execute. Only the users who may read the file get the right
+ * to execute it.
  */
 export const withExecutable = (perm: number, executable: boolean): number =>
   executable ? perm | ((perm & 0o444) >> 2) : perm & ~EXECUTABLE;

@@ -1,7 +1,7 @@
 /**
- * The journal of an action on a checkout: each path with its old and new content. It is stored in the database before
- * the first file is written, so that the next attempt can complete the action or take it back after a kill at any
- * point.
+ * The journal of an action on a checkout: each path with its old and new content. The journal is stored in the database
+ * before the first file is written, so that after a kill at any point the next attempt can complete the action or take
+ * it back.
  */
 import { z } from 'zod';
 import { bytesOf } from '../worktrees/tree-diff.ts';

@@ -17,8 +17,9 @@ export interface Sides {
 }
 
 export type Decision =
-  /** The checkout already has the version of the change. */
+  /** The checkout already has `theirs`, so nothing is written. */
   | { readonly kind: 'there' }
+  /** `side` is written to the checkout as it is, because no lines need to be merged. */
   | { readonly kind: 'take'; readonly side: Side }
   /** Both the user and the change modified the content of the file, so its lines must be merged. */
   | { readonly kind: 'merge'; readonly mode: string; readonly blobs: Record<'base' | 'ours' | 'theirs', string> }
@@ -65,8 +66,8 @@ export interface Conflict {
 }
 
 /**
- * Merges the contents of the files line by line. Returns the results by the keys of the paths. Starts one git process
- * for all files, and up to three for each file.
+ * Merges the contents of the files line by line. Returns the results by the keys of the paths (`keyOf`). Starts one git
+ * process for all files, and in addition up to three for each file.
  */
 export async function mergeLines(checkout: Checkout, files: readonly ToMerge[]): Promise<Map<string, Merged>> {
   const merged = new Map<string, Merged>();
@@ -82,7 +83,9 @@ export async function mergeLines(checkout: Checkout, files: readonly ToMerge[]):
   return merged;
 }
 
-/** Returns the value of the attribute `merge` for each path (gitattributes, "Performing a three-way merge"). */
+/**
+ * Returns the value of the attribute `merge` by the key of each path (gitattributes, "Performing a three-way merge").
+ */
 async function mergeDrivers(checkout: Checkout, paths: readonly Buffer[]): Promise<Map<string, string>> {
   const output = await git(['check-attr', '-z', '--stdin', 'merge'], {
     ...inCheckout(checkout),

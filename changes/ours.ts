@@ -122,8 +122,7 @@ async function readStates(checkout: Checkout, paths: readonly Buffer[]): Promise
 }
 
 /**
- * Returns the nearest parent of the path, from the top, that is the top folder of another repository; undefined if
- * there is none.
+ * Returns the outermost parent of the path that is the top folder of another repository; undefined if there is none.
  */
 export function nestedAbove(topLevel: string, name: Buffer): Buffer | undefined {
   return parentsOf(name).find((parent) => statusAt(joined(topLevel, withGit(parent))) !== undefined);

@@ -17,14 +17,15 @@ import { findObstacles } from './obstacles.ts';
 import { type FoundOurs, isGitlink, keyOf, type Ours, readOurs } from './ours.ts';
 
 /**
- * One path of the change: the content that the change starts from (`base`) and the content that it wants (`theirs`).
+ * One path that an action is to change: from `base` to `theirs`. For an undo, `base` is what the apply wrote and
+ * `theirs` what was there before.
  */
 export interface Wanted {
   readonly path: Buffer;
   readonly base: Side;
   readonly theirs: Side;
   /**
-   * What is on disk for `base` and for `theirs`. Present for an undo, because the journal of the apply has the exact
+   * What is on disk for `base` and for `theirs`. Only an undo has it, because the journal of the apply has the exact
    * bytes.
    */
   readonly disk?: { readonly base: DiskState; readonly theirs: DiskState };
@@ -46,7 +47,10 @@ interface Outcome {
   readonly side: Side;
 }
 
-/** Makes the plan for the given paths, or returns the paths that conflict. `ref` will keep the blobs of the journal. */
+/**
+ * Makes the plan for the given paths, or returns the paths that conflict. `ref` is the name of the ref that will
+ * protect the blobs of the journal from git's garbage collection.
+ */
 export async function makePlan(checkout: Checkout, wanted: readonly Wanted[], ref: string): Promise<Plan> {
   const found = await readOurs(
     checkout,
@@ -64,8 +68,9 @@ export async function makePlan(checkout: Checkout, wanted: readonly Wanted[], re
 
 /**
  * Returns what the checkout has at the paths, with unchanged files marked as equal to the base. A file counts as
- * unchanged if its bytes are those that git writes for the base, even if `git add` would store other bytes. That is so
- * for a file that was committed with CRLF before an attribute asked for LF.
+ * unchanged if its bytes are those that git writes for the base, even if `git add` would store other bytes. Such a file
+ * is, for example, one that was committed with CRLF before an attribute asked for LF. For an undo the bytes are
+ * compared with those that the apply wrote.
  */
 async function withUntouched(
   checkout: Checkout,
@@ -135,7 +140,10 @@ function decideOne({ path, base, theirs }: Wanted, ours: Ours, modes: boolean): 
   return decision;
 }
 
-/** Git refuses to add such names, but a tree that another program made may contain them. */
+/**
+ * Whether each part of the path is a name that git allows in a checkout. Git refuses to add a path with an empty part,
+ * `.`, `..` or `.git`, but a tree that another program made may contain such a path.
+ */
 function isSafe(path: Buffer): boolean {
   const parts = path.toString('latin1').split('/');
   return parts.every((part) => part !== '' && part !== '.' && part !== '..' && part.toLowerCase() !== '.git');
@@ -143,7 +151,7 @@ function isSafe(path: Buffer): boolean {
 
 /**
  * Returns the entries of the journal: first the deletions, in the reverse order of the paths, then the files to write.
- * So a folder is empty before a file takes its name.
+ * So a folder is empty before a file takes the folder's name.
  */
 async function entriesOf(
   checkout: Checkout,
@@ -168,7 +176,10 @@ async function entriesOf(
   return [...deleted, ...entries.filter((entry) => entry.becomes !== null)];
 }
 
-/** Returns whether an earlier action recorded the exact bytes on disk for this content. */
+/**
+ * Returns whether the journal of the apply has the exact bytes on disk for the content `side`. This is possible only
+ * for an undo.
+ */
 const isKnown = ({ theirs, disk }: Wanted, side: NonNullable<Side>): boolean =>
   disk?.theirs != null && theirs?.mode === side.mode && theirs.blob === side.blob;
 

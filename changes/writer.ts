@@ -1,7 +1,7 @@
 /**
  * Writes the files of a journal into the checkout, or takes them back. A file's new content is first written to a draft
- * in the same folder, which then replaces the file by a rename. A path that already has the wanted content is not
- * written, so both functions may run again after a kill at any point.
+ * in the same folder, and then a rename replaces the file with the draft. A path that already has the wanted content is
+ * not written, so after a kill at any point `writeFiles` and `takeBack` may be called again.
  *
  * Must never happen: a path that the user changed after the plan was made is overwritten. So the path is compared with
  * the journal directly before it is replaced. Not covered: a program that writes the file between that comparison and
@@ -34,7 +34,7 @@ const CHUNK = 32;
 
 export interface WriteRequest {
   readonly journal: Journal;
-  /** Becomes part of the names of the drafts. */
+  /** A text that becomes part of the names of the drafts. */
   readonly tag: string;
   readonly signal?: AbortSignal | undefined;
 }
@@ -47,8 +47,8 @@ interface Move {
 }
 
 /**
- * Writes the files. Stops at the first path that has neither the old nor the new content of the journal, and returns
- * this path as `changed`.
+ * Writes the files in the order of the journal. Stops at the first path that has neither the old nor the new content of
+ * the journal, and returns this path as `changed`. The files before that path stay written.
  */
 export async function writeFiles(request: WriteRequest): Promise<{ readonly changed?: Buffer }> {
   const { journal } = request;
@@ -58,8 +58,8 @@ export async function writeFiles(request: WriteRequest): Promise<{ readonly chan
 }
 
 /**
- * Restores the old content of the paths. Does not touch the paths that the user changed meanwhile, and returns them as
- * `left`.
+ * Restores the old content of the paths. Does not touch the paths that have neither the old nor the new content,
+ * because the user changed them meanwhile, and returns them as `left`.
  */
 export async function takeBack(request: WriteRequest): Promise<{ readonly left: readonly Buffer[] }> {
   const swapped = movesOf(request, request.journal.entries, ({ was, becomes }) => ({ from: becomes, to: was }));
@@ -116,7 +116,7 @@ async function makeMoves(
 const idCharsOf = ({ entries }: Journal): number =>
   entries.map(({ was, becomes }) => (was ?? becomes)?.raw.length).find((chars) => chars !== undefined) ?? 40;
 
-/** Removes the drafts that a killed run left. */
+/** Removes the drafts that an earlier call left because its process was killed. */
 function removeDrafts(checkout: string, moves: readonly Move[]): void {
   for (const { draft } of moves) {
     if (barrierTo(checkout, draft) === undefined) rmSync(joined(checkout, draft), { force: true });
@@ -131,7 +131,7 @@ async function contentsOf({ mirror }: Journal, moves: readonly Move[]): Promise<
 
 /**
  * Gives the file the wanted permissions if the checkout does not compare executable bits (core.fileMode=false), because
- * git sets these bits there, too.
+ * git sets these bits also in such a checkout.
  */
 function alignMode(checkout: string, { path, to }: Move, modes: boolean): void {
   if (modes || to?.kind !== 'file') return;
@@ -166,7 +166,7 @@ function writeDraft(file: Buffer, content: Buffer, perm: number): void {
   }
 }
 
-/** Creates the missing folders above the path. If a link or a file is in place of a folder, mkdir fails. */
+/** Creates the missing folders above the path. If a link or a file exists in place of a folder, mkdir fails. */
 function makeParents(checkout: string, path: Buffer): void {
   for (const parent of parentsOf(path)) {
     const folder = joined(checkout, parent);
@@ -174,7 +174,7 @@ function makeParents(checkout: string, path: Buffer): void {
   }
 }
 
-/** Removes the empty folders above the path, as git does. */
+/** Removes the empty folders above a deleted path, as git does when it deletes a file. */
 function pruneFolders(checkout: string, path: Buffer): void {
   for (const parent of parentsOf(path).toReversed()) {
     if (statusAt(joined(checkout, parent))?.isDirectory() !== true) continue;
