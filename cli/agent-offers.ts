@@ -19,7 +19,9 @@ import { withLonghaul } from './longhaul.ts';
 import type { Cell } from './table.ts';
 import { harmless, type Paint, painter, type Style } from './terminal.ts';
 
-/** How long a command waits for the first probe of an agent. An agent that hangs is then shown as `loading`. */
+/**
+ * How long a command waits for the first probe of an agent. If the probe takes longer, the agent is shown as `loading`.
+ */
 const COLD_MS = 8_000;
 const POLL_MS = 200;
 
@@ -42,7 +44,10 @@ export async function agentOffers(deps: SnapshotDeps): Promise<Map<string, Agent
   }
 }
 
-/** Returns what one agent offers in the folder of a project. Fails with `agent_not_found`. */
+/**
+ * Returns what one agent offers in the folder of a project, or in an empty folder if `projectId` is null. Waits up to
+ * COLD_MS if the agent was never probed there. Fails with `agent_not_found`.
+ */
 export async function offerOf(deps: SnapshotDeps, name: string, projectId: ProjectId | null): Promise<AgentEntry> {
   const deadline = performance.now() + COLD_MS;
   for (let first = true; ; first = false) {
@@ -127,7 +132,9 @@ const makeEnable =
 export const agentsEnableAction = makeEnable(true);
 export const agentsDisableAction = makeEnable(false);
 
-/** How long a command waits for a probe: the probe's own limit is 30 s, the rest is for its start. */
+/**
+ * How long a command waits for a probe: the probe's own limit is 30 s, and the other 10 s are for starting the probe.
+ */
 const PROBED_MS = 40_000;
 
 async function probed(deps: SnapshotDeps, name: string): Promise<AgentEntry> {

@@ -1,6 +1,6 @@
 /**
  * Answers permission requests by keys in a terminal that follows a task. A digit answers the oldest open request with
- * the option of this number. To accept a form, the user types the values of its fields one after the other.
+ * the option that has this number. To accept a form, the user types the values of its fields one after the other.
  */
 import type { Longhaul } from '../client/connection.ts';
 import type { FollowedFrame } from '../client/follow-task.ts';

@@ -73,9 +73,9 @@ function parsedContent(text: string): object {
 }
 
 /**
- * Returns the option that the user chose. If a number is the id of one option and the position of another, the id has
- * precedence. An answer that is neither an effect nor an id nor a number is refused, with a message that lists the
- * options.
+ * Returns the id of the option that the user chose, or the effect that the user typed. If a number is the id of one
+ * option and the position of another, the id has precedence. An answer that is neither an effect nor an id nor a number
+ * is refused, with a message that lists the options.
  */
 function numbered({ options }: Permission, answer: string): string {
   if (options.some(({ option_id: id }) => id === answer)) return answer;

@@ -2,6 +2,6 @@
 
 /**
  * The command works in any folder of the checkout. `--whitespace=nowarn` overrides the user's setting
- * `apply.whitespace`, because `fix` there would make git change lines.
+ * `apply.whitespace`, because git changes lines of the patch if this setting has the value `fix`.
  */
 export const APPLY = 'git -C "$(git rev-parse --show-toplevel)" apply --whitespace=nowarn';

@@ -17,8 +17,8 @@ const REASONS: Partial<Record<ErrorCode, string>> = {
 };
 
 /**
- * Returns why another attempt followed. If the code is null or `worker_lost`, the worker was stopped or lost during the
- * attempt.
+ * Returns why an attempt was followed by another one. `code` is the error code of the earlier attempt; null and
+ * `worker_lost` mean that the worker was stopped or lost during that attempt.
  */
 export function reasonText(code: ErrorCode | null): string {
   return code === null ? LOST : (REASONS[code] ?? code.replaceAll('_', ' '));

@@ -1,4 +1,4 @@
-/** `longhaul cancel`: cancels a task in whatever phase it is. */
+/** `longhaul cancel`: cancels a task in any phase. */
 import { cancel, type CancelOutcome } from '../client/cancel.ts';
 import { resolveTaskId } from '../client/task-ids.ts';
 import { describe, type TaskDescription } from '../client/tasks.ts';
@@ -22,7 +22,7 @@ export const cancelAction = (text: string, options: { reason?: string; json?: bo
 
 /**
  * Returns a sentence about what happened to the task. `task` must be read after the cancel request was stored, because
- * a task that was about to start may have ended since then.
+ * a task that was about to start may have ended by then.
  */
 function sentence(task: TaskDescription, outcome: CancelOutcome): string {
   const id = shortId(task.id);

@@ -1,7 +1,7 @@
 /**
  * `longhaul completion`: generates a script for the user's shell from the definitions of the commands. The script
- * contains the commands, options and their values. It requests ids of tasks and sessions and names of agents with
- * `longhaul completion --words`, which prints nothing if the services do not run.
+ * contains the commands, options and their values. The script requests ids of tasks and sessions and names of agents
+ * with `longhaul completion --words`, which prints nothing if the services do not run.
  */
 import type { Command, Option } from 'commander';
 import { type SHELLS, WORDS, type Words } from './definitions/completion.ts';
@@ -50,7 +50,10 @@ function valueOf(option: Option): Value {
   return option.long === '--project' ? 'folders' : 'any';
 }
 
-/** Commands that accept only some tasks. Their argument is completed with the ids of these tasks only. */
+/**
+ * Commands that accept only some tasks. The argument of such a command is completed only with the ids of tasks that the
+ * command accepts.
+ */
 const TASKS_OF: Readonly<Record<string, Words>> = { cancel: 'open-tasks', retry: 'ended-tasks', rm: 'ended-tasks' };
 
 function argumentOf(command: Command): Value {

@@ -1,6 +1,6 @@
 /**
  * The temporary home of `longhaul demo`: services of its own on free ports, independent of a running Longhaul and of
- * the user's settings. The demo shares only the cache (the Temporal server's program) with them.
+ * the user's settings. The demo shares only the cache (the Temporal server's program) with a running Longhaul.
  */
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
@@ -64,8 +64,8 @@ export async function makeDemoHome(say: (line: string) => void): Promise<DemoHom
       await orAbort(ensureUp({ paths, startSupervisor, supervisorLog: supervisorLogOf(paths), report: say }), signal);
     },
     async remove() {
-      // The supervisor is first stopped by its process identity: one that has just started holds no lock yet, so `down`
-      // would not find it.
+      // The supervisor is first stopped by its process identity: a supervisor that has just started holds no lock yet,
+      // so `down` would not find it.
       const spawned = await supervisor?.catch(() => undefined);
       if (spawned) {
         await endProcess(spawned.identity, [
@@ -80,8 +80,8 @@ export async function makeDemoHome(say: (line: string) => void): Promise<DemoHom
 }
 
 /**
- * Returns our environment without the variables that name the user's services. The demo agent, too, stores its sessions
- * in the home.
+ * Returns the environment of this process without the variables that name the user's services. It makes the demo agent
+ * store its sessions in the demo's home, too.
  */
 function demoEnvironment(home: string): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(

@@ -116,7 +116,10 @@ function whereText(workflowId: string, url: string | null, keep: boolean): strin
   return `Temporal's ${place}.\nThe demo ends with its Web UI; \`longhaul demo --keep\` keeps it running.`;
 }
 
-/** Returns commands for a kept demo. They name the program by its path, because it may not be on PATH. */
+/**
+ * Returns commands for a kept demo. The commands name the program `longhaul` by its path, because the program may not
+ * be on PATH.
+ */
 function keptText({ path, project }: DemoHome): string {
   const program = `LONGHAUL_HOME=${path} node ${process.argv[1] ?? 'longhaul'}`;
   return [
@@ -153,8 +156,8 @@ interface Interruption {
 }
 
 /**
- * The first signal, or a closed output, ends the demo. Later signals are ignored, because they must not interrupt the
- * removal.
+ * The first signal, or a closed output, ends the demo. Later signals are ignored, because a second signal must not
+ * interrupt the removal of the demo's home.
  */
 function watchForInterruption(): Interruption {
   const interruption = new AbortController();

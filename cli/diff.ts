@@ -138,8 +138,8 @@ async function sayNone(longhaul: Longhaul, taskId: TaskId): Promise<void> {
 
 /**
  * Returns lines that say how to apply a change. If the change is based on the change of task `before`, git cannot apply
- * it to a checkout without that change. So a second line says how to apply all changes of the session. `whole` is the
- * command that prints the whole change.
+ * it to a checkout that lacks the change of `before`. So a second line says how to apply all changes of the session.
+ * `whole` is the command that prints the whole change.
  */
 export function takeLines(
   taskId: TaskId,

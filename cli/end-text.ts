@@ -27,7 +27,7 @@ function ending(task: TaskDescription): LiveLine {
   return { text: head.join(' · '), style };
 }
 
-/** Returns where the worktree with the kept work is. The timeline's last warning has the reason. */
+/** Returns lines that name the kept worktree. The last warning in the timeline says why the worktree was kept. */
 function keptLines(task: TaskDescription): string[] {
   return [
     `  Its worktree was kept, with all edits of the agent: ${harmless(task.kept_worktree ?? '')}`,
@@ -38,7 +38,8 @@ function keptLines(task: TaskDescription): string[] {
 export function endLines(task: TaskDescription, before?: TaskId): LiveLine[] {
   if (!isFinal(task.state)) return [ending(task)];
   const more: string[] = [];
-  // The summary of a completed task is omitted, because it is the last paragraph of the text above.
+  // The summary of a completed task is omitted, because this summary is the last paragraph of the agent's text, which
+  // was printed before.
   if (task.state !== 'completed' && task.output_summary) {
     more.push(
       ...harmless(task.output_summary)

@@ -11,7 +11,10 @@ export function setMessageWithoutReader(text: string): void {
   messageWithoutReader = text;
 }
 
-/** Ends the process without an error when the reader closes the output, as in `longhaul watch … | head -1`. */
+/**
+ * Makes the process exit without an error message when the reader of its output closes it, as in `longhaul watch … |
+ * head -1`. The exit code is then `readerGone`.
+ */
 export function endWithoutReader(): void {
   const leave = (error: Error): void => {
     const gone = isErrno(error, 'EPIPE');
@@ -43,8 +46,8 @@ export function printError(error: unknown, options: { readonly json?: boolean | 
 }
 
 /**
- * Converts the system's error for a full disk or a missing permission to an error with its own code, because any other
- * error is reported as an internal error.
+ * Converts the system's error for a full disk or a missing permission to an error with its own code, because an error
+ * without a code of ours is reported as an internal error.
  */
 function asKnown(error: unknown): unknown {
   if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
@@ -60,8 +63,8 @@ function asKnown(error: unknown): unknown {
 }
 
 /**
- * Runs a command's work and sets the exit code. It does not call process.exit: the process exits when nothing is open,
- * so that output to a pipe is complete.
+ * Runs a command's work and sets the exit code. The function does not call process.exit, so that output to a pipe is
+ * complete: the process exits by itself when no handle is open.
  */
 export async function runCommand(
   options: { readonly json?: boolean | undefined },

@@ -1,7 +1,7 @@
 /**
  * Follows logs that are rotated while their writers have them open (services/supervisor/rotate-logs.ts): the beginning
- * of a log is moved to `<log>.1`, and the rest to the front of the file. `tail -F` treats that as a new file and prints
- * the rest again.
+ * of a log is moved to `<log>.1`, and the rest to the front of the file. `tail -F` treats the shortened log as a new
+ * file and prints the rest again.
  *
  * Must never happen, if there is at most one rotation between two checks: a line is printed twice or not at all. Two
  * rotations need 32 MB within 200 ms.
@@ -18,14 +18,14 @@ const CHECK_MS = 200;
 const CUT_CHECKS = 10;
 const BLOCK_BYTES = 64 * 1024;
 /**
- * The number of bytes before the position that are compared. Each line of a log contains its time, so two different
- * passages of this length are not equal.
+ * The number of bytes before the position that are compared with the bytes that were printed. Each line of a log
+ * contains its time, so two different passages of this length are not equal.
  */
 const TAIL_BYTES = 512;
 
 /**
  * Follows the files until the signal is aborted. `print` gets the text of a file unchanged. If there are several files,
- * a line with the file's name precedes it.
+ * a line with the file's name precedes the text.
  */
 export async function followLogs(
   files: readonly string[],
@@ -155,7 +155,10 @@ async function factsOf(file: string): Promise<FileFacts | undefined> {
   }
 }
 
-/** Returns fewer bytes if the file ends before `end`, and none if the file does not exist. */
+/**
+ * Returns the bytes of the file from `start` to `end`: fewer if the file ends before `end`, and none if the file does
+ * not exist.
+ */
 async function readRange(file: string, start: number, end: number): Promise<Buffer> {
   if (end <= start) return Buffer.alloc(0);
   try {

@@ -114,7 +114,8 @@ export async function showTimeline(
 }
 
 /**
- * Intake starts a task within milliseconds. If the task has not started after EXPLAIN_AFTER_MS, the user is shown why.
+ * Shows the user why a task has not started. It is called after EXPLAIN_AFTER_MS, because intake normally starts a task
+ * within milliseconds.
  */
 async function explainWaiting(longhaul: Longhaul, taskId: TaskId, screen: Screen): Promise<void> {
   const task = await describe(longhaul, taskId).catch(() => undefined);

@@ -24,7 +24,9 @@ export class GatheredLines {
     return rest.text === '' ? [] : [rest];
   }
 
-  /** Replaces the unfinished line by its last part, when the caller has emitted the beginning of a long line. */
+  /**
+   * Replaces the unfinished line by its last part, `text`, when the caller has emitted the beginning of a long line.
+   */
   keep(text: string): void {
     this.#rest = text;
   }

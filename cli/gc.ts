@@ -39,7 +39,7 @@ async function collect(options: GcCommand): Promise<number> {
   }
 }
 
-/** Returns undefined if the services are unavailable. Then only files are checked. */
+/** Connects to the services. Returns undefined if the services are unavailable; then `gc` checks only files. */
 async function connectIfThere(settings: Settings): Promise<Longhaul | undefined> {
   const services = await findServices(settings).catch((error: unknown) => {
     if (error instanceof LonghaulError && error.code === 'service_unreachable') return undefined;

@@ -1,7 +1,7 @@
 /**
  * Reads the keyboard while lines of a terminal are redrawn. A key that the terminal echoes would appear among the
- * lines, and Enter would move them. So echo is off, and this module does what the terminal does with Ctrl-C, Ctrl-\\
- * and Ctrl-Z.
+ * lines, and Enter would move them. So echo is off, and this module does what the terminal otherwise does with Ctrl-C,
+ * Ctrl-\\ and Ctrl-Z.
  */
 import { readFileSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
@@ -24,7 +24,10 @@ export interface KeyboardEvents {
   readonly typed?: (key: string) => void;
 }
 
-/** Does nothing if stdin is no terminal. While another job is in the foreground, reads nothing. */
+/**
+ * Turns off the echo and reports keys to `events`, until `end` is called. Does nothing if stdin is no terminal. Reads
+ * nothing while another job is in the foreground.
+ */
 export function muteKeyboard(events: KeyboardEvents): { end(): void } {
   const { stdin } = process;
   if (!stdin.isTTY) return { end: () => {} };
@@ -78,7 +81,9 @@ const OTHER_CONTROLS = /[\u0000-\u0007\u0009\u000b\u000c\u000e-\u001a\u001c-\u00
 
 const typedKeys = (text: string): string[] => Array.from(text.replace(SEQUENCES, '').replace(OTHER_CONTROLS, ''));
 
-/** Returns whether our process group has the terminal. Node has no function for it, so the value is read from /proc. */
+/**
+ * Returns whether our process group has the terminal. Node has no function for this, so the value is read from /proc.
+ */
 function isInForeground(): boolean {
   try {
     const fields = readFileSync('/proc/self/stat', 'utf8')

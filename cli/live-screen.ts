@@ -1,4 +1,4 @@
-/** The screen of a terminal: below the lines that stay there are a few live lines that are redrawn when they change. */
+/** The screen of a terminal: a few live lines, which are redrawn when they change, are below the lines that stay. */
 import { GatheredLines } from './gathered-lines.ts';
 import { muteKeyboard } from './keyboard.ts';
 import { lineColumns, type LiveLine, type Output, type Screen } from './screen.ts';
@@ -25,9 +25,9 @@ const REDRAW_MS = 100;
  * wrong, because a resized terminal moves its cursor with the text. While lines are drawn the terminal cuts instead of
  * wrapping: a drawing that was sent before the screen became narrower takes as many rows as before.
  *
- * xterm.js alone moves the cursor down by each row that it adds below the cursor when a screen becomes narrower. There
- * the live lines after the first take half the width, so that none of them wraps unless the screen loses more than half
- * of its columns at once.
+ * xterm.js alone moves the cursor down by one row for each row that it adds below the cursor when a screen becomes
+ * narrower. In xterm.js the live lines after the first take half the width, so that none of them wraps unless the
+ * screen loses more than half of its columns at once.
  */
 class LiveScreen implements Screen {
   readonly #out: Output;

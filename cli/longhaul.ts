@@ -13,7 +13,10 @@ export interface CommandContext {
   readonly services: Services;
 }
 
-/** Fails with `service_unreachable`, which names `longhaul up -d`, if Postgres or Temporal is unavailable. */
+/**
+ * Runs `work` with connections to the services. Fails with `service_unreachable` if Postgres or Temporal is
+ * unavailable; the message says how to start the service.
+ */
 export async function withLonghaul<T>(work: (context: CommandContext) => Promise<T>): Promise<T> {
   const services = await findServices();
   const note = otherDatabaseNote(services.settings, services.databaseUrl);

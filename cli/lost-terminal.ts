@@ -1,6 +1,6 @@
 /**
  * Handles a terminal that was closed while a command ran. When a process exits, Node restores the settings of each
- * terminal and aborts (SIGABRT) if that fails, as it does for a closed terminal (src/node.cc, ResetStdio; seen with
+ * terminal. If the restoring fails, as for a closed terminal, Node aborts (SIGABRT; src/node.cc, ResetStdio; seen with
  * Node 20). Node skips a descriptor that has since been opened on another file, so the lost terminal is replaced by
  * /dev/null.
  */

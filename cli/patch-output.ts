@@ -27,6 +27,7 @@ export async function printPatch(source: PatchSource): Promise<number> {
   return EXIT.done;
 }
 
+/** Prints on stderr why there is no patch to print, and returns the exit code. */
 export function refuse(sentence: string): number {
   process.stderr.write(`longhaul: ${harmless(sentence)}\n`);
   return EXIT.taskFailed;

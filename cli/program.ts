@@ -262,7 +262,10 @@ function helpFor(program: Command, words: readonly string[]): string {
   return `${names.join(' ')} --help`;
 }
 
-/** Commander's message names the unknown word and a similar one. The help to read is added. */
+/**
+ * Returns an error with commander's message, which names the unknown word and a similar one, and with the command that
+ * prints the help.
+ */
 function wrongUsage(text: string, words: readonly string[], help: string): LonghaulError {
   const message = inOurWords(
     text

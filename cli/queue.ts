@@ -1,6 +1,4 @@
-/**
- * The command `longhaul queue`: it shows the waiting tasks of a session, changes them, and holds or releases the queue.
- */
+/** `longhaul queue`: shows the waiting tasks of a session, changes them, and holds or releases the queue. */
 import type { Command } from 'commander';
 import { messageTo } from '../client/follow-up.ts';
 import {

@@ -11,8 +11,8 @@ import { withLonghaul } from './longhaul.ts';
 import { ReplayScreen } from './replay-screen.ts';
 
 /**
- * The maximum pause of a replay, in seconds. Longer pauses are shortened to it, so that a viewer does not wait as long
- * as the agent waited for its model.
+ * The maximum pause of a replay, in seconds. Longer pauses are shortened to this maximum, so that a viewer does not
+ * wait as long as the agent waited for its model.
  */
 const MAX_PAUSE_S = 2;
 

@@ -32,8 +32,8 @@ export class ReplayScreen {
   }
 
   /**
-   * Returns the sequences that end a replay, also an interrupted one. They move the cursor only if the recording
-   * requires it.
+   * Returns the sequences to write after a replay, also after an interrupted one. The sequences move the cursor only if
+   * the recording requires it.
    */
   restore(): string {
     const alternate = this.#alternate === undefined ? '' : `\u001b[?${this.#alternate}l`;

@@ -21,7 +21,7 @@ export const rmAction = (text: string, options: RemoveOptions) =>
   runCommand(options, () =>
     withLonghaul(async ({ longhaul, services }) => {
       const task = await describe(longhaul, await resolveTaskId(longhaul.sql, text));
-      // A task that has not ended needs no question: the removal below refuses it.
+      // The user is asked to confirm only for an ended task, because `removeTask` refuses any other task.
       if (isFinal(task.state) && !options.yes && !(await confirmed(task))) {
         process.stdout.write('not removed\n');
         return EXIT.cancelled;

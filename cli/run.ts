@@ -35,7 +35,7 @@ interface DetachSignal {
 
 /**
  * Handles Ctrl-C and SIGTERM. Until the task may exist they end the command, with the exit code that a shell reports
- * for the signal. After that they abort the returned signal.
+ * for the signal. After that they abort the AbortSignal that is returned.
  */
 function detachSignal(): DetachSignal {
   const detach = new AbortController();

@@ -60,7 +60,7 @@ async function messageFrom(words: readonly string[], options: FollowUpOptions): 
 
 /**
  * Returns a line that says that the queue is held, because a held queue does not start the new task. Returns an empty
- * text if it is not held.
+ * text if the queue is not held.
  */
 async function waitText({ longhaul }: CommandContext, sessionId: SessionId): Promise<string> {
   const { held_since: held } = await getQueue(longhaul, sessionId);

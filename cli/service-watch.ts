@@ -16,7 +16,7 @@ const PARTS: Readonly<Record<string, string>> = {
 };
 
 export interface ServiceWatch {
-  /** The follower must call it after each read of the log, with whether the database responded. */
+  /** The follower must call this function after each read of the log, with whether the database responded. */
   readonly reportDatabase: (reached: boolean) => void;
   stop(): void;
 }

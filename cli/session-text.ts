@@ -16,7 +16,7 @@ const HEADER: readonly Column[] = [
   { title: 'LAST INPUT' },
 ];
 
-/** The column AGE is the age of the session's newest task. */
+/** Returns a table of sessions. The column AGE has the age of a session's newest task. */
 export function sessionTable(
   sessions: readonly SessionSummary[],
   { columns, now, paint }: { columns: number | undefined; now: number; paint: Paint },

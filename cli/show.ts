@@ -24,7 +24,7 @@ export const showAction = (text: string, options: { json?: boolean }) =>
     }),
   );
 
-/** A rule that was made after the task had ended did not apply to it. */
+/** Returns whether the rule was made before the task ended. A rule that was made later did not apply to the task. */
 const wasThere = ({ created_at: made }: Rule, { ended_at: ended }: TaskDescription): boolean =>
   ended === null || Date.parse(made) <= Date.parse(ended);
 
@@ -84,7 +84,10 @@ function agentText(task: TaskDescription): string {
   return isOther ? `${agent}, because ${task.agent} is not listed (longhaul agents)` : agent;
 }
 
-/** Returns null if the task has not ended, or if the retention of its Temporal namespace is not known. */
+/**
+ * Returns until when Temporal keeps the history of a task's run. Returns null if the task has not ended, or if the
+ * retention of its Temporal namespace is not known.
+ */
 function historyText(until: string | null): string | null {
   if (until === null) return null;
   return `Temporal ${Date.parse(until) > Date.now() ? 'keeps' : 'kept'} it until ${until.slice(0, 10)}`;

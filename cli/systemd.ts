@@ -4,7 +4,10 @@ import { LonghaulError } from '../contract/errors.ts';
 import { readSettings } from '../services/settings.ts';
 import { runCommand } from './exit.ts';
 
-/** Longer than the supervisor takes at most to stop its parts one after the other (130 s). */
+/**
+ * The time that systemd allows for a stop. It is longer than the 130 s that the supervisor takes at most to stop its
+ * parts one after the other.
+ */
 const STOP_SECONDS = 150;
 /**
  * Variables that may contain passwords or keys. They belong in a file that only its owner can read, never in a unit.
@@ -51,7 +54,10 @@ WantedBy=default.target
 /** Doubles each percent sign, which begins a specifier (systemd.unit(5)). */
 const escaped = (text: string): string => text.replaceAll('%', '%%');
 
-/** Quotes a value (systemd.syntax(7)). In a command line a dollar sign begins a variable and is escaped, too. */
+/**
+ * Quotes a value (systemd.syntax(7)). With `variable`, each dollar sign is doubled, too: in a command line it begins a
+ * variable.
+ */
 function quoted(text: string, variable?: '$'): string {
   const inside = escaped(text).replace(/["\\]/g, '\\$&');
   return `"${variable ? inside.replaceAll('$', '$$$$') : inside}"`;

@@ -1,7 +1,7 @@
 /**
  * Lets the text of a task begin with a dash ("- fix the list"). Commander treats such a word as an option. No option's
- * name contains a space, so a word with a space is text. It is marked before commander reads the words, and the mark is
- * removed where the text is read.
+ * name contains a space, so a word with a space is text. Such a word is marked before commander reads the words, and
+ * the mark is removed where the text is read.
  */
 import type { Command } from 'commander';
 

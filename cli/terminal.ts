@@ -30,15 +30,15 @@ function wantsColour(isTerminal: boolean, env: NodeJS.ProcessEnv): boolean {
 export const harmless = (text: string): string => visible(stripVTControlCharacters(text.replace(STRINGS, '')));
 
 /**
- * Matches sequences that contain a text, such as a window's title: Node's function does not remove those with a space
- * in it.
+ * Matches sequences that contain a text, such as a window's title: Node's function does not remove a sequence whose
+ * text has a space.
  */
 // oxlint-disable-next-line no-control-regex -- finding them is the point
 const STRINGS = /\u001b[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\)/g;
 
 /**
  * For text that arrives in pieces: splits off a possible beginning of a sequence or of a line end at the end of the
- * piece. The caller puts it before the next piece.
+ * piece. The caller puts `begun` before the next piece.
  */
 export function splitBegun(text: string): [whole: string, begun: string] {
   // oxlint-disable-next-line no-control-regex -- a sequence that sets a colour, or a title of some length
@@ -46,7 +46,10 @@ export function splitBegun(text: string): [whole: string, begun: string] {
   return [text.slice(0, at), text.slice(at)];
 }
 
-/** Replaces each control character by \ufffd, for text in which each character counts, as in a diff. */
+/**
+ * Replaces each control character by \ufffd, for text in which each character counts, as in a diff. Exceptions: a
+ * carriage return becomes a line end, and a tab becomes four spaces.
+ */
 export function visible(text: string): string {
   return (
     text

@@ -40,8 +40,8 @@ export class TimelineTools {
   }
 
   /**
-   * Records a report of a call and returns what is new in it, or undefined. `at` is the time of the report, in
-   * milliseconds since the epoch.
+   * Records a report of a call and returns what is new in it, or undefined if nothing is new. `at` is the time of the
+   * report, in milliseconds since the epoch.
    */
   see(call: ToolCall, at: number): ToolNews | undefined {
     const { tool_call_id: id, status } = call;

@@ -74,7 +74,9 @@ export class Timeline {
     else this.#show(frame);
   }
 
-  /** Shows frames that a follower got together. When an old task is followed, these are all its frames. */
+  /**
+   * Shows a page: the frames that a follower got together. A page of a task that has ended may contain all its frames.
+   */
   showPage(page: readonly FollowedFrame[]): void {
     // If a user's message was edited, only its last text is shown.
     const last = new Map(page.flatMap((frame) => (isInput(frame) ? [[frame.message_id, frame.seq]] : [])));
@@ -228,7 +230,7 @@ export class Timeline {
     this.#options.screen.line(text, style);
   }
 
-  /** Empty lines before a paragraph are omitted if the output above is of another kind. */
+  /** Shows streamed text. Empty lines before its first paragraph are omitted if the output above is of another kind. */
   #say(type: 'delta' | 'reasoning_delta', content: string): void {
     const [whole, begun] = splitBegun(this.#open === type ? this.#begun + content : content.replace(/^\s*\n/, ''));
     this.#begun = begun;

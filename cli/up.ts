@@ -70,8 +70,8 @@ export async function upInBackground(settings: Settings, onNews: (line: string) 
 }
 
 /**
- * Agents run in the worker's environment. It lacks a key that was set, or a program that was installed, after the
- * worker's start, so a note names the variables that differ.
+ * Agents run in the worker's environment. This environment lacks a key that was set, or a program that was installed,
+ * after the worker's start, so a note names the variables that differ.
  */
 async function noteOtherEnvironment(settings: Settings, onNews: (line: string) => void): Promise<void> {
   const worker = await workerEnvironment(settings);
