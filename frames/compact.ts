@@ -8,8 +8,8 @@
  * not finished, or that was finished less than a minute ago. The minute lets a reader that was disconnected briefly
  * continue from its cursor.
  *
- * If the process is killed, whole batches have been removed. Two compactions at the same time do no harm; the lock only
- * avoids double work.
+ * If the process is killed, only whole batches have been removed. Two compactions at the same time do no harm; the lock
+ * only avoids double work.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { tryLock } from '../store/advisory-lock.ts';
@@ -18,7 +18,10 @@ import type { SessionId } from '../contract/ids.ts';
 
 /** The number of seconds that frames stay after the end of their message. */
 const KEEP_SECONDS = 60;
-/** The number of frames that one statement reads. It takes about 20 ms, and locks the session's row only at its end. */
+/**
+ * The number of frames that one statement reads. Such a statement takes about 20 ms, and locks the session's row only
+ * at its end.
+ */
 const BATCH_FRAMES = 2_000;
 /** The frame types whose content the row of a finished message contains. */
 export const STREAMED_FRAME_TYPES = ['delta', 'reasoning_delta', 'tool_call', 'plan'];
@@ -30,8 +33,8 @@ export interface Compaction {
 }
 
 /**
- * Compacts the log of all sessions. Returns `undefined` if another process is compacting. After each batch it pauses
- * for as long as the batch took.
+ * Compacts the log of all sessions. Returns `undefined` if another process is compacting. After each batch the function
+ * pauses for as long as the batch took.
  */
 export async function compactFrames(sql: Sql, signal?: AbortSignal): Promise<Compaction | undefined> {
   // A transaction is used here, not a reserved connection. A reserved connection would never respond again if Postgres

@@ -20,8 +20,8 @@ export type FormAnswer =
   | { readonly kind: 'wrong'; readonly parts: readonly WrongPart[] };
 
 /**
- * Returns the checked answer, or why it is not valid. A field that the answer omits gets its default. `given` may be
- * any JSON.
+ * Returns the checked answer, or the reason why the answer is not valid. A field that the answer omits gets its
+ * default. `given` may be any JSON.
  */
 export function formAnswer({ fields }: Extract<Elicitation, { mode: 'form' }>, given: unknown): FormAnswer {
   const form = z.strictObject(Object.fromEntries(fields.map((field) => [field.name, valueOf(field)])));

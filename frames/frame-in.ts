@@ -1,8 +1,8 @@
 /**
  * Parses a stored frame into the shape that readers expect. Any program may write any JSON and any time into `frames`.
  * Code that folds or shows frames gets only frames that this file parsed. A frame of a known type with a malformed body
- * is omitted. A frame of an unknown type is passed on, because a later version may have written it. A WebSocket sends
- * the stored text itself.
+ * is omitted. A frame of an unknown type is passed on, because a later version may have written it. Not covered: the
+ * frames that a WebSocket sends, because it sends the stored text itself.
  */
 import { z } from 'zod';
 import type { Frame } from '../contract/frame.ts';

@@ -1,6 +1,6 @@
 /**
- * Reads the frames of a task that stay in the log and that a snapshot's messages do not contain: warnings, states,
- * questions.
+ * Reads the frames of a task that stay in the log and that a snapshot's messages do not contain, such as warnings,
+ * states and permission requests.
  */
 import type { Db } from '../store/sql.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';

@@ -2,9 +2,10 @@
  * Parses the JSON columns of a message or permission row into the shapes that readers expect. Any program may write any
  * JSON to them. Readers of a snapshot (REST, `longhaul watch`, a web client) get only values that this file parsed.
  *
- * A tool call or a plan entry is repaired with default values if they do not mislead, and omitted if it has no id.
- * Segments are valid only together, because the message's text would be incomplete without one of them. So a list with
- * a malformed segment counts as not stored, and the reader shows the message without its order.
+ * A malformed tool call or plan entry gets default values where such values do not mislead. A tool call without an id
+ * and a plan entry without a text are omitted. Segments are valid only together, because the message's text would be
+ * incomplete without one of them. So a list with a malformed segment counts as not stored, and the reader shows the
+ * message without its order.
  */
 import { z } from 'zod';
 import type { Elicitation } from '../contract/elicitation.ts';

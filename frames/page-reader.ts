@@ -6,7 +6,7 @@ import type { Sql } from '../store/sql.ts';
 import type { SessionId } from '../contract/ids.ts';
 import { type PageRead, type PageWanted, readPages } from './page.ts';
 
-/** The maximum number of requests in one statement. With this few, the pages do not delay each other. */
+/** The maximum number of requests in one statement. With so few requests, the pages do not delay each other. */
 const MAX_TOGETHER = 40;
 
 interface Waiting extends PageWanted {

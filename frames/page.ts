@@ -18,7 +18,7 @@ const PAGE_BYTES = 1024 * 1024;
 export type FollowedFrame = Frame | SnapshotFrame;
 
 export interface LogPage {
-  /** The number of the page's first frame; `last` is that of its last frame. */
+  /** The number of the page's first frame. `last` is the number of its last frame. */
   readonly first: number;
   readonly last: number;
   /** The number of characters of the page's JSON. */

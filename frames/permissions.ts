@@ -54,7 +54,7 @@ export interface PermissionAnswer {
   readonly id: PermissionId;
   /**
    * The id of an offered option, or one of `allow`, `deny` and `always`, which select the first offered option with
-   * that effect. An option for this once is preferred to one for always.
+   * that effect. An option that applies only once is preferred to one that applies always.
    */
   readonly answer: string;
   /** A message of the user that is stored with the answer. */

@@ -1,6 +1,6 @@
 /**
- * Reads the content of an unfinished message from the session's log. Compaction stops before its first frame, so the
- * log has all of it.
+ * Reads the content of an unfinished message from the session's log. Compaction stops before the message's first frame,
+ * so the log has the whole message.
  */
 import type { Db } from '../store/sql.ts';
 import type { MessageId, SessionId, TaskId } from '../contract/ids.ts';
@@ -28,8 +28,8 @@ export async function foldMessage(db: Db, of: MessageOfLog): Promise<StreamedMes
 }
 
 /**
- * Returns the segments without the input and output of tool calls. It is for a turn that already has the tool calls in
- * memory, because they can be hundreds of megabytes.
+ * Returns the segments without the input and output of tool calls, which can be hundreds of megabytes. It is for a turn
+ * that already has the tool calls in memory.
  */
 export async function foldSegments(db: Db, of: MessageOfLog): Promise<readonly MessageSegment[]> {
   return (await folded(db, { ...of, outlined: true })).segments;

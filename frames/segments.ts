@@ -4,7 +4,7 @@
  * all use this code, because the row must contain what readers of the log saw.
  *
  * The limits are those of the message (frames/fold.ts): of text and reasoning the beginning is kept, of tool calls and
- * plans the newest. A segment counts the part of it that is not kept.
+ * plans the newest. A text or reasoning segment counts the characters of it that are not kept.
  */
 import type { MessageId, TaskId } from '../contract/ids.ts';
 import type { MessageSegment, PlanEntry, ToolCall } from '../contract/vocabulary.ts';

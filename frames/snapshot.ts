@@ -1,7 +1,7 @@
 /**
- * Takes a snapshot: the state of a session as of one number of its log. A reader starts from it if the log no longer
- * has all frames that the reader lacks. The content of the streaming message is folded from its frames, because its row
- * is written only when the turn ends.
+ * Takes a snapshot: the state of a session as of one number of its log. A reader starts from a snapshot if the log no
+ * longer has all frames that the reader lacks. The content of the streaming message is folded from its frames, because
+ * the message's row is written only when the turn ends.
  */
 import type { Db, Sql } from '../store/sql.ts';
 import type { Elicitation } from '../contract/elicitation.ts';
@@ -85,8 +85,8 @@ export function takeSnapshot(sql: Sql, sessionId: SessionId): Promise<SnapshotFr
 }
 
 /**
- * The maximum number of tasks, and of changes, in a bounded snapshot. The lists of tasks and of changes have the
- * others.
+ * The maximum number of tasks, and of changes, in a bounded snapshot. Older ones are found in the lists of tasks and of
+ * changes.
  */
 const MAX_ROWS = 100;
 

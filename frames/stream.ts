@@ -19,7 +19,7 @@ const BATCH_BYTES = 1024 * 1024;
 export interface StreamOptions {
   readonly sessionId: SessionId;
   readonly taskId: TaskId;
-  /** The fence token that the attempt took before. */
+  /** The fence token that the attempt took before it made the stream. */
   readonly token: string;
   /** The number of frames that this token has added so far, and the number of the session's last frame. */
   readonly written: number;
@@ -36,14 +36,17 @@ export interface FrameStream {
    */
   readonly lost: AbortSignal;
   append(body: FrameBody): void;
-  /** Resolves when there is room for more frames. The turn awaits it before it reads more output of the agent. */
+  /**
+   * Resolves when there is room for more frames. The turn awaits this promise before it reads more output of the agent.
+   */
   room(): Promise<void>;
   /** Resolves when everything that was appended is in the log. Rejects when the stream is lost. */
   flush(): Promise<void>;
   /**
-   * Writes the last frames of the turn and runs `work` in one fenced transaction. Nothing can be appended after it. If
-   * the connection is lost, `work` may run again, but only one run takes effect. Rejects when the stream is lost or
-   * `work` fails. A failure of `work` also loses the stream, and the transaction has no effect.
+   * Writes the last frames of the turn and executes `work` in one fenced transaction. After this call nothing can be
+   * appended. If the connection is lost, `work` may be executed again, but only one execution takes effect. Rejects
+   * when the stream is lost or `work` fails. A failure of `work` also loses the stream, and the transaction has no
+   * effect.
    */
   commit(frames: readonly FrameBody[], work: (tx: Tx) => Promise<void>): Promise<void>;
   /** Makes the stream refuse further frames. Earlier frames are still written, unless the stream is lost. */

@@ -118,8 +118,8 @@ export class Tail {
   }
 
   /**
-   * Reads the log while there are readers. After a permanent error it ends without that error: each reader then reads
-   * the log itself, and gets the same error.
+   * Reads the log while there are readers. After a permanent error the tail ends without that error: each reader then
+   * reads the log itself, and gets the same error.
    */
   async #run(): Promise<void> {
     const { signal } = this.#stop;

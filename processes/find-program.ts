@@ -1,10 +1,10 @@
 /**
  * Finds the programs of a home in the process table by their arguments, their user and their working folder.
  *
- * Must never happen: it returns a process of another home, of a copy of this home, or of another user. The arguments
- * are not sufficient, because any process may name any file. So this module compares the working folder by device and
- * inode: the folder is the same under another spelling of its path and after the home was renamed, and a copy of the
- * home has another inode.
+ * Must never happen: this module returns a process of another home, of a copy of this home, or of another user. The
+ * arguments are not sufficient, because any process may name any file. So this module compares the working folder by
+ * device and inode: the folder is the same under another spelling of its path and after the home was renamed, and a
+ * copy of the home has another inode.
  */
 import { execFile } from 'node:child_process';
 import { readFile, readdir, readlink, stat } from 'node:fs/promises';
@@ -89,8 +89,8 @@ async function isOurs(pid: number): Promise<boolean> {
 }
 
 /**
- * Returns whether the process works in the folder. Returns `undefined` if its working folder was removed or cannot be
- * read.
+ * Returns whether the process works in the folder. Returns `undefined` if the process's working folder was removed or
+ * cannot be read.
  */
 async function worksIn(pid: number, folder: string): Promise<boolean | undefined> {
   const link = `/proc/${pid}/cwd`;

@@ -100,7 +100,8 @@ export function isSuspended(identity: ProcessIdentity): boolean {
 }
 
 /**
- * Returns `undefined` if no such process exists. A zombie still has its identity, because its parent may ask for it.
+ * Returns `undefined` if no such process exists. A zombie still has its identity, because the zombie's parent may ask
+ * for this identity.
  */
 export function identify(pid: number): ProcessIdentity | undefined {
   const stat = statOf(pid);
@@ -113,7 +114,7 @@ export function identifyRunning(pid: number): ProcessIdentity | undefined {
   return stat && !hasEnded(stat) ? identityOf(pid, stat) : undefined;
 }
 
-/** The identity of this process. */
+/** Returns the identity of this process. */
 export function identifySelf(): ProcessIdentity {
   const self = identify(process.pid);
   if (self === undefined) {

@@ -14,8 +14,8 @@ export function packageVersion(): string {
 
 /**
  * Returns the version and the digest of the build, as in `0.1.0+3f2a91c0`, or `0.1.0+source` if Longhaul runs from its
- * sources. Two equal build versions are the same code; two source versions may differ. Call it when a program starts,
- * because a later build replaces the files.
+ * sources. Two equal build versions mean the same code; with two equal source versions the code may differ. Call this
+ * function when a program starts, because a later build replaces the files.
  */
 export function buildVersion(): string {
   return `${packageVersion()}+${import.meta.url.endsWith('.ts') ? 'source' : buildDigest()}`;
@@ -23,7 +23,7 @@ export function buildVersion(): string {
 
 /**
  * Returns the first 8 characters of the SHA-256 of the build's record (bin/build-record.js), or `unknown` if there is
- * none.
+ * no such record.
  */
 function buildDigest(): string {
   try {

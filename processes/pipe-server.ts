@@ -27,8 +27,8 @@ const GREETING_LIMIT_BYTES = 100;
  */
 const GREETING_TIMEOUT_MS = 10_000;
 /**
- * At the limit the server closes the oldest connection without a token. The runner's own connections lack a token for
- * milliseconds only.
+ * When this many connections lack a token, the server closes the oldest of them. The runner's own connections lack a
+ * token for milliseconds only.
  */
 const MAX_UNPROVEN = 200;
 

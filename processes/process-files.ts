@@ -3,7 +3,8 @@
  * identity of its process, in its name or in its text, and never a bare pid. So a file from before a reboot is never
  * valid.
  *
- * Not covered: processes in another container. They cannot be seen, so their files count as files of dead processes.
+ * Not covered: processes in another container. This process cannot see them, so their files count as files of dead
+ * processes.
  */
 import { readdirSync } from 'node:fs';
 import { z } from 'zod';

@@ -1,7 +1,7 @@
 /**
  * Runs a short program, such as git, to its end, with its output in memory. The program has its own process group. A
- * run that is cancelled, times out or exceeds its output limit ends with SIGKILL to the whole group. Not covered: if
- * the calling process is killed, the program keeps running.
+ * program that is cancelled, times out or exceeds its output limit is ended with its whole group: SIGTERM, then
+ * SIGKILL. Not covered: if the calling process is killed, the program keeps running.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { decodeTail } from '../contract/cut-text.ts';
@@ -51,7 +51,10 @@ export interface RunHooks {
   readonly onSpawn?: (pid: number) => void;
 }
 
-/** Runs the program to its end. Never rejects. */
+/**
+ * Runs the program until it exits, or until it is ended early: by an abort, the timeout or the output limit. Never
+ * rejects.
+ */
 export async function run(wanted: RunRequest, { signal, onSpawn }: RunHooks = {}): Promise<RunEnd> {
   const { file, args, cwd, env, input, timeoutMs } = wanted;
   let child: ChildProcess;

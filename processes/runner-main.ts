@@ -1,6 +1,6 @@
 /**
  * The program of the runner (see runner.ts). It imports as little as possible, because each fork copies the page tables
- * of its memory.
+ * of the runner's memory.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -46,7 +46,8 @@ async function runOne(id: number, wanted: RunRequest): Promise<void> {
 async function startOne(id: number, program: Program, address: string, token: string): Promise<void> {
   try {
     const pipes = await Promise.all([0, 1, 2].map((fd) => openPipe(address, `${token} ${fd}\n`)));
-    // The process that requested the program is gone, so the program is not started: it would outlive the runner.
+    // The process that requested the program is gone, so the program is not started: the program would outlive the
+    // runner.
     if (!process.connected) return;
     const { file, args, cwd, env, mark } = program;
     const child = spawn(file, args, { cwd, env, detached: true, stdio: [pipes[0], pipes[1], pipes[2]] });
@@ -135,6 +136,7 @@ function leaveIfDone(): void {
   if (!process.connected && swept && running.size === 0) process.exit(0);
 }
 
-// The runner exits when the pipe to its starter closes. It ignores signals for the terminal or the process group.
+// The runner exits when the pipe to the process that started it closes. It ignores signals from the terminal and
+// signals to its process group.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
 report({ ready: true });

@@ -46,7 +46,9 @@ export type RunnerReport =
   | { readonly id: number; readonly started: ProcessIdentity | NotStarted }
   | { readonly id: number; readonly exit: Exit };
 
-/** `lost`: the runner exited during the run. The program was killed; the effects that it had before are unknown. */
+/**
+ * `lost`: the runner exited while the program ran. The program was killed; the effects that it had before are unknown.
+ */
 export type RunOutcome = RunEnd | { readonly kind: 'lost' };
 
 interface Pending {
@@ -204,7 +206,7 @@ class Runner {
     if (this.#pending.size === 0) this.#child?.channel?.unref();
   }
 
-  /** If a message cannot be sent, the runner is lost, and `#lose` settles the pending requests. */
+  /** If a message cannot be sent, the runner is lost, and `#lose` ends the pending requests. */
   #send(command: RunnerCommand): void {
     const child = this.#child;
     if (child?.connected) child.send(command, () => {});

@@ -4,8 +4,8 @@
  *
  * Never signalled: this process, and a pid whose start time differs from the start time that was recorded. Not covered:
  * a process that was started with an empty environment, or overwrote its own environment, and whose parents exited
- * before the first check (see `DescendantTracker`). Nothing then shows which program started it. Its working folder
- * does not show it, because a user's shell may have a worktree as its working folder, too.
+ * before the first check (see `DescendantTracker`). Nothing then shows which program started the process. The working
+ * folder of the process does not show it, because a user's shell may have a worktree as its working folder, too.
  */
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -150,7 +150,8 @@ export class DescendantTracker {
 }
 
 /**
- * Returns the descendants of `root` that are alive after `end` has ended it, including those that started meanwhile.
+ * Returns the descendants of `root` that are alive after `end` has ended `root`, including those that started
+ * meanwhile.
  */
 export async function endAndFindDescendants(
   root: ProcessIdentity,
@@ -168,9 +169,9 @@ export async function endAndFindDescendants(
 
 /**
  * Ends all processes that carry one of the marks, the processes `known`, and the descendants of both: SIGTERM, half a
- * second, then SIGKILL, which is repeated until none is left. Before SIGKILL the processes are suspended, because a
- * process that forks between the search and the kill would leave an unknown child. Returns how many processes could not
- * be ended within 5 s.
+ * second, then SIGKILL, which is repeated until none of these processes is alive. Before SIGKILL the processes are
+ * suspended, because a process that forks between the search and the kill would leave an unknown child. Returns how
+ * many processes could not be ended within 5 s.
  */
 export async function sweep(marks: readonly Mark[], known: readonly ProcessIdentity[] = []): Promise<number> {
   const asked = await askToEnd(marks, known);
@@ -209,8 +210,8 @@ function withDescendants(roots: readonly ProcessIdentity[]): ProcessIdentity[] {
 }
 
 /**
- * Suspends the processes and adds them to `found`. Repeats until no new process appears, because a suspended process
- * starts no other.
+ * Suspends the processes and adds them to `found`. Repeats until no new process appears. A suspended process starts no
+ * other process, so the search comes to an end.
  */
 function stopAll(marks: readonly Mark[], known: readonly ProcessIdentity[], found: ProcessIdentity[]): void {
   const deadline = performance.now() + SUSPEND_TIMEOUT_MS;

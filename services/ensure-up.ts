@@ -64,7 +64,7 @@ export async function ensureUp(options: EnsureUpOptions): Promise<void> {
       }
     } else if (!(await lockHolder(paths.lock))) {
       if (own && !isAlive(own.identity)) throw await supervisorEnded(options, own);
-      // A new supervisor has received no repair request, so there is none to wait for.
+      // A new supervisor has received no repair request, so there is no repair to wait for.
       repairs = 0;
       own ??= await options.startSupervisor();
     }

@@ -1,7 +1,7 @@
 /**
  * The log of a program: one JSON line for each entry, on stdout. If a line cannot be written, it is lost and the
- * program continues. Pino's own destination is not used, because it ends the process on a full disk, and with it every
- * turn.
+ * program continues. Pino's own destination is not used, because on a full disk it ends the process, which would end
+ * every turn of that process.
  */
 import { writeSync } from 'node:fs';
 import { type Logger, pino } from 'pino';

@@ -4,7 +4,7 @@
  * program, the supervisor has prepared everything already.
  *
  * During an outage `prepareServices` reports the problem and waits without a limit. If a person must fix the problem,
- * it fails at once.
+ * `prepareServices` fails at once.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LonghaulError, messageOf } from '../contract/errors.ts';

@@ -38,8 +38,8 @@ export interface Settings {
   readonly listen: ListenAddress;
   readonly agentSlots: number;
   /**
-   * How long an agent that waits only for a person keeps running before it is ended. The person's answer starts it
-   * again.
+   * How long an agent that waits only for a person keeps running before it is ended. The person's answer starts the
+   * agent again.
    */
   readonly hibernateAfterMs: number;
   /** Whether an agent is prompted once per version, to check that it can load its session after a kill. */
@@ -47,7 +47,7 @@ export interface Settings {
   /** How long an agent may be silent: until it accepts a prompt, during a turn, and while one of its tools runs. */
   readonly agentTimeouts: { readonly startMs: number; readonly stallMs: number; readonly toolMs: number };
   readonly hostName: string;
-  /** The file with the backend's token, if it is not the one in the home. */
+  /** The file with the backend's token, if the user named one. Undefined: the token file of the home is used. */
   readonly tokenFile?: string;
   /**
    * Host names under which the backend may be reached, in addition to this machine's own names and the host that it
@@ -61,19 +61,19 @@ export interface Settings {
   /** Whether the embedded Temporal has its Web UI. */
   readonly temporalUi: boolean;
   /**
-   * The address of Temporal's Web UI. Undefined: no links to it are shown. For the embedded Temporal the supervisor
-   * sets it.
+   * The address of Temporal's Web UI. Undefined: no links to the Web UI are shown. For the embedded Temporal the
+   * supervisor sets this address.
    */
   readonly temporalUiUrl?: string;
   /**
    * How many days Temporal keeps the histories of ended tasks. Undefined if the Temporal server is not the embedded
-   * one, because the retention is then unknown. The supervisor sets it for the backend, because the backend knows the
-   * embedded Temporal only by its address.
+   * one, because the retention is then unknown. The supervisor sets this number for the backend, because the backend
+   * knows the embedded Temporal only by its address.
    */
   readonly historyRetentionDays?: number;
   /**
    * The limits for terminal recordings in the home: their maximum age in days, and the maximum of their total size in
-   * bytes. `longhaul gc` removes those beyond a limit.
+   * bytes. `longhaul gc` removes the recordings that exceed a limit.
    */
   readonly recordings: { readonly days: number; readonly bytes: number };
   /**
@@ -321,7 +321,7 @@ function temporalSetting(
     Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
   );
   try {
-    // The loader fails on an empty file, so users (and our supervisor) name the null device to have no file read.
+    // The loader fails on an empty file, so users (and our supervisor) name the null device if no file is to be read.
     const disableFile = env['TEMPORAL_CONFIG_FILE'] === devNull;
     // Loaded only here, because it loads much of Temporal's client, which no command needs for an embedded server.
     const { loadClientConnectConfig } = createRequire(import.meta.url)(

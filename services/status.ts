@@ -37,8 +37,8 @@ export interface PartStatus {
   readonly pid: number | null;
   readonly detail: string | null;
   /**
-   * The version of the running program, if it is part of Longhaul. `null`: it does not run, is not part of Longhaul, or
-   * its record is lost.
+   * The version of the running program, if that program is part of Longhaul. `null`: the program does not run, is not
+   * part of Longhaul, or the part's record is lost.
    */
   readonly version: string | null;
 }
@@ -78,8 +78,8 @@ export async function readStatus(settings: Settings): Promise<Status> {
 }
 
 /**
- * Returns the services' addresses for a command: from the record or, if that is missing or damaged, from the running
- * processes.
+ * Returns the services' addresses for a command: from the record or, if the record is missing or damaged, from the
+ * running processes.
  */
 export async function readAddresses(settings: Settings): Promise<ServiceAddresses> {
   const paths = homePaths(settings.home);
@@ -195,8 +195,8 @@ function partStatus(
 }
 
 /**
- * A part's detail in one line. If the detail quotes a log, it is the last line of that log, because that line usually
- * names the cause.
+ * Returns a part's detail in one line. If the detail quotes a log, the result is the last line of that log, because
+ * that line usually names the cause.
  */
 export function oneLineDetail(detail: string): string {
   const [first = '', ...quoted] = detail.split('\n');
@@ -205,7 +205,7 @@ export function oneLineDetail(detail: string): string {
   return what === first || last === undefined ? what : `${what}: ${messageOfLine(last.trim())}`;
 }
 
-/** The message in a log line of one of our programs. */
+/** Returns the message in a log line of one of our programs. */
 function messageOfLine(line: string): string {
   const { msg } = (parseJsonOrUndefined(line) ?? {}) as { readonly msg?: unknown };
   return typeof msg === 'string' ? (msg.split('\n')[0] ?? '') : line;

@@ -32,7 +32,7 @@ export async function stopHome(paths: HomePaths, parts: readonly Part[]): Promis
 
 /**
  * Records that the parts are stopped. The last record of a killed supervisor says that they are ready, and later
- * commands would look for them.
+ * commands would look for these parts.
  */
 async function recordStop(paths: HomePaths): Promise<void> {
   const state = await readState(paths);
@@ -46,8 +46,8 @@ async function recordStop(paths: HomePaths): Promise<void> {
 }
 
 /**
- * Ends the supervisor, which stops its parts first, and takes its lock. If another `down` holds the lock, it waits for
- * it.
+ * Ends the supervisor, which stops its parts first, and takes its lock. If another `down` holds the lock, this function
+ * waits until that `down` releases the lock.
  */
 async function takeFromSupervisor(paths: HomePaths): Promise<{ release(): Promise<void> }> {
   const deadline = Date.now() + LOCK_MS;
@@ -71,8 +71,8 @@ async function takeFromSupervisor(paths: HomePaths): Promise<{ release(): Promis
 }
 
 /**
- * Takes the lock of the home. If the disk is full and no live process holds the lock, it continues without the lock: no
- * other process can write it either.
+ * Takes the lock of the home. If the disk is full and no live process holds the lock, this function continues without
+ * the lock: on a full disk no other process can take the lock either.
  */
 async function takeOrGoWithout(folder: string): Promise<Omit<HeldLock, 'untilLost'> | BusyLock> {
   try {

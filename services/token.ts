@@ -20,14 +20,14 @@ import type { Settings } from './settings.ts';
 const TOKEN_BYTES = 32;
 const MIN_CHARS = 32;
 /**
- * The token syntax of RFC 6750, limited to characters of an HTTP token: it is valid in a header and in a list of
- * WebSocket protocols.
+ * The token syntax of RFC 6750, limited to characters of an HTTP token: such a token is valid in a header and in a list
+ * of WebSocket protocols.
  */
 const TOKEN = /^[\w.~+-]+$/;
 
 /**
- * Returns the token; `undefined` if the file does not exist. Fails with `invalid_input` if its content is not a token
- * or it belongs to another user.
+ * Returns the token; `undefined` if the file does not exist. Fails with `invalid_input` if the file's content is not a
+ * token or the file belongs to another user.
  */
 export async function readToken(file: string): Promise<string | undefined> {
   let text: string;
@@ -81,8 +81,8 @@ export async function readOrMakeToken(file: string): Promise<string> {
 }
 
 /**
- * Writes the token as a header line into a file beside it, for programs that read a header from a file (`curl -H
- * @file`).
+ * Writes the token as a header line into a file beside the token file, for programs that read a header from a file
+ * (`curl -H @file`).
  */
 export async function writeAuthHeader(file: string, token: string): Promise<void> {
   const line = `Authorization: Bearer ${token}\n`;

@@ -109,8 +109,8 @@ const homeState = z.object({
   place: z.string().optional(),
   supervisor: processIdentitySchema,
   /**
-   * Number of repair requests so far. A command that requests a repair uses it to tell whether the record is newer than
-   * its request.
+   * Number of repair requests so far. A command that requests a repair compares this number to find out whether the
+   * record is newer than its request.
    */
   repairs: z.number(),
   /** The fingerprint of the settings with which the supervisor was started. */
@@ -124,7 +124,7 @@ export type HomeState = z.infer<typeof homeState>;
 
 /**
  * Returns the record of the last supervisor. That supervisor and its parts may no longer run. Returns `undefined` if
- * the record is missing or damaged, or if it came here with the copy of another home.
+ * the record is missing or damaged, or if the record came here with the copy of another home.
  */
 export async function readState(paths: HomePaths): Promise<HomeState | undefined> {
   const state = await readRecord(paths.stateFile, homeState);

@@ -22,9 +22,9 @@ const identity = z.object({
   path: z.string(),
   /** The inode of the home's folder. A copy of the home has another inode; a renamed or remounted home keeps it. */
   inode: z.number().optional(),
-  /** The mount point of the disk with that path; absent if it is the root file system. */
+  /** The mount point of the disk that contains the home's path; absent if that disk is the root file system. */
   mount_point: z.string().optional(),
-  /** Former paths of the home. Rows, records and git may still name its worktrees by them. */
+  /** Former paths of the home. Rows, records and git may still name the home's worktrees by these paths. */
   moved_from: z.array(z.string()).optional(),
 });
 

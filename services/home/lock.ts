@@ -26,8 +26,8 @@ export interface HeldLock {
   readonly kind: 'held';
   /**
    * Resolves to undefined once the folder that contains the lock folder is removed or `signal` is aborted, and to the
-   * holder once another process holds the lock. If only a file or folder of the lock was removed or changed, it is
-   * written again.
+   * holder once another process holds the lock. If only a file or folder of the lock was removed or changed, that file
+   * or folder is written again.
    */
   untilLost(signal: AbortSignal): Promise<ProcessIdentity | undefined>;
   release(): Promise<void>;
@@ -115,7 +115,7 @@ const nameOf = (self: ProcessIdentity, place: string, role: LockRole, token: str
 interface Holding {
   readonly folder: string;
   readonly file: () => string;
-  /** Writes the holder's file again, in the current lock folder, which may be a new one. */
+  /** Writes the holder's file again, in the current lock folder, which may be a new folder. */
   readonly writeAgain: () => Promise<void>;
 }
 
@@ -150,8 +150,8 @@ export async function lockHolder(folder: string): Promise<ProcessIdentity | unde
 }
 
 /**
- * Returns the holder with its role; Returns the holder with its role. Returns `undefined` if there is no holder, also
- * while a process is only about to take the lock.
+ * Returns the holder with its role. Returns `undefined` if there is no holder, also while a process is only about to
+ * take the lock.
  */
 export async function lockHolderWithRole(
   folder: string,

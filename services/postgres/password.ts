@@ -35,7 +35,10 @@ export async function writePassfile(passfile: string, databaseUrl: string): Prom
   else await writePrivately(passfile, line);
 }
 
-/** Returns the address with the password from the passfile; unchanged if the passfile has none for it. */
+/**
+ * Returns the address with the password from the passfile. Returns the address unchanged if the passfile has no
+ * password for it.
+ */
 export async function withPassword(passfile: string, databaseUrl: string): Promise<string> {
   const url = parsed(databaseUrl);
   if (!url || url.password !== '') return databaseUrl;

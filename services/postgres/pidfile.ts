@@ -72,7 +72,8 @@ async function readPidFile(dataDir: string): Promise<string[] | undefined> {
 }
 
 /**
- * Whether the process works in the data directory. A postmaster and its children have it as their working directory.
+ * Whether the process works in the data directory. A postmaster and its children have the data directory as their
+ * working directory.
  */
 async function worksIn(pid: number, dataDir: string): Promise<boolean> {
   if (process.platform === 'linux') return (await cwdOf(pid)) === (await realpath(dataDir));
@@ -94,8 +95,8 @@ async function cwdOf(pid: number): Promise<string | undefined> {
 }
 
 /**
- * Waits for the processes that a killed postmaster left, then ends them. On systems other than Linux it does nothing,
- * so the start of Postgres fails and is retried.
+ * Waits for the processes that a killed postmaster left, then ends them. On systems other than Linux this function does
+ * nothing, so the start of Postgres fails and is retried.
  */
 async function endOrphans(dataDir: string): Promise<void> {
   if (process.platform !== 'linux') return;

@@ -2,10 +2,11 @@
  * The embedded Postgres of a home: a real server that runs the programs of an npm package.
  *
  * `<dir>/data` is the cluster, `<dir>/password` its password (0600). The server listens on 127.0.0.1 only and has no
- * unix socket. It keeps running after the process that started it exits, and later starts attach to it. fsync stays on.
+ * unix socket. The server keeps running after the process that started it exits, and later starts attach to the server.
+ * fsync stays on.
  *
  * Must never happen: two servers on one data directory; a data directory that initdb did not complete is used. Not
- * covered: data of another major version. It is refused, because there is no upgrade.
+ * covered: data of another major version. Such data is refused, because there is no upgrade.
  */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -57,7 +58,7 @@ export interface PostgresOptions {
   /** Folder of the server. It is created if it is missing. */
   readonly dir: string;
   readonly logFile: string;
-  /** Preferred port. Default: the port of the last start. If it is taken, another port is used. */
+  /** Preferred port. Default: the port of the last start. If the preferred port is taken, another port is used. */
   readonly port?: number;
   /** Variables that are added to the server's environment; they mark the server as ours. */
   readonly env?: Readonly<Record<string, string>>;

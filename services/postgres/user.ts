@@ -25,8 +25,9 @@ export type PostgresUser =
   | { readonly kind: 'namespace' };
 
 /**
- * Returns the user that Postgres runs as. If the user is an account that cannot pass through the home's folders, the
- * account gets that right first. `dataDir` need not exist, but its parent `dir` must. The parent of `dir` is the home.
+ * Returns the user that Postgres runs as. If the user is an account that cannot pass through the home's folders, this
+ * function first gives the account the right to do so. `dataDir` need not exist, but its parent `dir` must. The parent
+ * of `dir` is the home.
  */
 export async function choosePostgresUser(dir: string, dataDir: string, program: string): Promise<PostgresUser> {
   const { user, open } = await planPostgresUser(dir, dataDir, program);
@@ -84,7 +85,7 @@ function withoutAccount(): LonghaulError {
   );
 }
 
-/** Returns the command line that runs a program as that user. `uid` and `gid` are for spawn. */
+/** Returns the command line that runs a program as the given user. `uid` and `gid` are for spawn. */
 export function commandAsUser(
   user: PostgresUser,
   program: string,

@@ -15,8 +15,8 @@ export interface Part {
   /** Finds the running process of the part in the process table. `undefined`: none runs, or it is not ours. */
   find(): Promise<FoundPart | undefined>;
   /**
-   * Ends the running process, whichever process started it. It is no error if none runs. An aborted `forceShutdown`
-   * skips the grace period.
+   * Ends the running process, whichever process started it. It is no error if no process runs. An aborted
+   * `forceShutdown` skips the grace period.
    */
   stop(forceShutdown?: AbortSignal): Promise<void>;
 }

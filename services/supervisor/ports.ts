@@ -30,8 +30,8 @@ export function isPortFree(port: number, host = '127.0.0.1'): Promise<boolean> {
 }
 
 /**
- * Returns a port on which no process listens now. It is not reserved, so a server that is started on it may have to be
- * started again.
+ * Returns a port on which no process listens now. The port is not reserved, so a server that is started on it may have
+ * to be started again.
  */
 export async function freePort(): Promise<number> {
   for (let i = 0; i < TRIES; i++) {

@@ -1,6 +1,6 @@
 /**
  * A program of Longhaul (worker, backend) as a part: Node in a session of its own, which announces on a pipe that it is
- * ready. `<run>/<name>.json` records it, so that a later supervisor can attach to it.
+ * ready. `<run>/<name>.json` records the process, so that a later supervisor can attach to it.
  *
  * Must never happen: two processes of one program in a home. A process without a record is found in the process table.
  * A process that is not known to be ready, or that was started with other settings, is replaced.
@@ -40,7 +40,9 @@ export interface LonghaulProgram {
   readonly paths: HomePaths;
   /** Time from SIGTERM to SIGKILL. */
   readonly graceMs: number;
-  /** Returns the environment of the program. `last` is its last announcement, so that it can keep its port. */
+  /**
+   * Returns the environment of the program. `last` is the program's last announcement, so that it can keep its port.
+   */
   env(facts: ServiceAddresses, last: Announcement | undefined): Promise<NodeJS.ProcessEnv>;
   /**
    * Returns the values that the program depends on, as one text. If the text has changed, a running program is outdated
@@ -174,7 +176,9 @@ async function end(program: LonghaulProgram, identity: ProcessIdentity, forceShu
   await endProcess(identity, steps, forceShutdown);
 }
 
-/** Arguments that show in the process list to which home the program belongs, and by which it is found again. */
+/**
+ * Arguments that show in the process list to which home the program belongs, and by which the program is found again.
+ */
 const tagOf = (program: LonghaulProgram): string[] => ['--home', program.paths.home];
 const recordPath = (program: LonghaulProgram): string => join(program.paths.run, `${program.name}.json`);
 

@@ -19,8 +19,8 @@ export const announcement = z.looseObject({
 export type Announcement = z.infer<typeof announcement>;
 
 /**
- * A part calls it once, when it can do its work, with details that others need, such as its `url`. It does nothing
- * without a supervisor, or if the supervisor has exited.
+ * A part calls this function once, when it can do its work, with details that others need, such as its `url`. The
+ * function does nothing without a supervisor, or if the supervisor has exited.
  */
 export function announceReady(env: NodeJS.ProcessEnv, detail: Readonly<Record<string, unknown>> = {}): void {
   const fd = Number(env[READY_FD]);
@@ -34,7 +34,7 @@ export function announceReady(env: NodeJS.ProcessEnv, detail: Readonly<Record<st
   }
 }
 
-/** Returns the announcement of a part; `undefined` if the pipe ends without one. */
+/** Returns the announcement of a part; `undefined` if the pipe ends without an announcement. */
 export function readAnnouncement(pipe: Readable): Promise<Announcement | undefined> {
   return new Promise((resolve) => {
     let text = '';

@@ -56,7 +56,7 @@ export async function rotateLogs(folder: string, limits: LogLimits = {}): Promis
   for (const name of names.filter((one) => one.endsWith('.log'))) await rotateOpenLog(join(folder, name), limits);
 }
 
-/** Rotates a log that no program has open, before one starts to write it: the whole file is renamed. */
+/** Rotates a log that no program has open, before a program starts to write to it: the whole file is renamed. */
 export function rotateUnusedLog(file: string): void {
   try {
     if (statSync(file).size <= LIMIT_BYTES) return;

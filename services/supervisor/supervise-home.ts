@@ -1,7 +1,7 @@
 /**
  * Runs the supervisor process, one for each home. A signal makes the supervisor stop its parts, kill them, or start
- * failed parts at once. It also stops when its home is removed, because its parts would continue in a removed folder,
- * where no command finds them.
+ * failed parts at once. The supervisor also stops when its home is removed, because its parts would continue in a
+ * removed folder, where no command finds them.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProcessIdentity } from '../../processes/identity.ts';
@@ -68,8 +68,8 @@ interface Supervision {
 }
 
 /**
- * Stops the supervisor when it has lost the lock. If another supervisor holds the lock by then, the parts belong to it,
- * so this supervisor does not stop them.
+ * Stops the supervisor when it has lost the lock. If another supervisor holds the lock by then, the parts belong to
+ * that supervisor, so this one does not stop them.
  */
 async function stopWhenLost(lock: HeldLock, { options, supervisor, stop }: Supervision): Promise<void> {
   const { paths, report } = options;
@@ -82,7 +82,8 @@ async function stopWhenLost(lock: HeldLock, { options, supervisor, stop }: Super
 }
 
 /**
- * Takes the lock, or returns that a supervisor has it. If a `down` holds the lock, it waits until that has finished.
+ * Takes the lock, or returns that a supervisor has it. If a `down` holds the lock, this function waits until that
+ * `down` has finished.
  */
 async function lockOrSupervisor(paths: HomePaths, stop: AbortSignal): Promise<LockResult | undefined> {
   while (!stop.aborted) {

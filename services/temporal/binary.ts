@@ -27,7 +27,7 @@ const BUILD_DISK = '3 GB';
 export interface FindTemporal {
   /** Folder of downloaded and built programs. Several homes share it. */
   readonly cacheDir: string;
-  /** The environment of the programs that download or build it. */
+  /** The environment of the programs that download or build `temporal`. */
   readonly env: NodeJS.ProcessEnv;
   /** The search path for `temporal` and `go`. Default: PATH of `env`. */
   readonly path?: string;
@@ -65,7 +65,7 @@ export async function findTemporal(options: FindTemporal): Promise<string> {
   }
 }
 
-/** Returns the path of an existing program; undefined if there is none. */
+/** Returns the path of a `temporal` program that exists; undefined if there is none. */
 export async function locateTemporal(cacheDir: string, path: string): Promise<string | undefined> {
   const onPath = await findOnPath('temporal', path);
   if (onPath) return onPath;

@@ -12,12 +12,12 @@ export interface TemporalTarget {
 }
 
 /**
- * Checks the server, the namespace and the search attributes, and adds missing attributes. It can be repeated. Fails
- * with an error that names what is missing. One call returns within seconds, so a caller that waits for a starting
- * server calls again.
+ * Checks the server, the namespace and the search attributes, and adds missing attributes. The check can be repeated.
+ * It fails with an error that names what is missing. One call returns within seconds, so a caller that waits for a
+ * starting server calls again.
  */
 export async function checkTemporal(target: TemporalTarget): Promise<void> {
-  // Loaded when it is needed, because loading it takes several times as long as Node takes to start.
+  // The client is loaded only here, because loading it takes several times as long as Node takes to start.
   const { Connection } = await import('@temporalio/client');
   // The client must not retry, because closing a connection while a call is retried ends the process.
   const connection = await Connection.connect({

@@ -9,7 +9,7 @@ const CALL_MS = 5_000;
  */
 export async function setHistoryRetention(where: { address: string; namespace: string; days: number }): Promise<void> {
   const { address, namespace, days } = where;
-  // Loaded when it is needed, because loading it takes several times as long as Node takes to start.
+  // The client is loaded only here, because loading it takes several times as long as Node takes to start.
   const { Connection } = await import('@temporalio/client');
   const connection = await Connection.connect({ address, interceptors: [], connectTimeout: CALL_MS });
   try {

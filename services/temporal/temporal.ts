@@ -1,9 +1,11 @@
 /**
- * The embedded Temporal server of a home: `temporal server start-dev` with a database file and tuned limits. It listens
- * on 127.0.0.1 only. It keeps running after the process that started it exits, and later starts attach to it.
+ * The embedded Temporal server of a home: `temporal server start-dev` with a database file and tuned limits. The server
+ * listens on 127.0.0.1 only. The server keeps running after the process that started it exits, and later starts attach
+ * to the server.
  *
  * Must never happen: two servers on one database file. `<dir>/server.json` names the ports before the start and the
- * process after it. If the starting process died between the two, the server is found by its command line.
+ * process after the start. If the starting process died between these two writes, the server is found by its command
+ * line.
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -56,8 +58,8 @@ export interface TemporalOptions {
   readonly port?: number;
   readonly uiPort?: number;
   /**
-   * Default: true. The setting does not change a running server: it keeps its Web UI, or has none, until it is
-   * restarted.
+   * Whether a server that this call starts has its Web UI. Default: true. A server that already runs keeps its Web UI,
+   * or has none, until the server is restarted.
    */
   readonly ui?: boolean;
   readonly env?: Readonly<Record<string, string>>;
@@ -84,7 +86,7 @@ const serverFile = z.object({
 });
 type ServerFile = z.infer<typeof serverFile>;
 
-/** Attaches to the server of this folder or starts one. Resolves when it serves the namespace. */
+/** Attaches to the server of this folder or starts one. Resolves when the server serves the namespace. */
 export async function startTemporal(options: TemporalOptions): Promise<RunningTemporal> {
   const found = await attachTemporal(options);
   if (found) return found;
@@ -114,7 +116,7 @@ function withAdvice(error: unknown, dir: string): LonghaulError {
   });
 }
 
-/** Attaches to the server of this folder if it runs, and waits until it serves the namespace. */
+/** Attaches to the server of this folder if it runs, and waits until the server serves the namespace. */
 export async function attachTemporal(options: TemporalOptions): Promise<RunningTemporal | undefined> {
   const identity = await findTemporalServer(options.dir);
   const known = identity && (await portsOf(identity, options.dir));
