@@ -68,7 +68,9 @@ export function blobId(bytes: Buffer, idChars: number): string {
   return hash.update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
 }
 
-/** Returns the file or link that is on disk at the path. Returns null also if a parent of the path is a link or a file. */
+/**
+ * Returns the file or link that is on disk at the path. Returns null also if a parent of the path is a link or a file.
+ */
 export function readDisk(root: string, relative: Buffer, idChars: number): DiskState {
   if (barrierTo(root, relative) !== undefined) return null;
   const file = joined(root, relative);

@@ -25,8 +25,8 @@ export interface AddEntry {
 
 /**
  * Adds the worktree's entry to the mirror and returns the path of the entry. The caller holds the mirror's lock. If the
- * process is killed meanwhile, `sweepStaged` removes the incomplete entry later. Throws `repository_locked` if another
- * process removed the folder that this call was creating.
+ * process is killed during the call, `sweepStaged` removes the incomplete entry later. Throws `repository_locked` if
+ * another process removed the folder that this call was creating.
  */
 export async function addEntry({ mirror, worktreePath, base }: AddEntry): Promise<string> {
   await sweepStaged(mirror);
@@ -74,9 +74,9 @@ export async function sweepStaged(mirror: string): Promise<void> {
 const stagedIn = (commonDir: string): string => path.join(commonDir, `${STAGED_PREFIX}${randomUUID()}`);
 
 /**
- * Moves the entry into `worktrees/` and returns its path. Git uses the entry's name in refs (`worktrees/<name>/HEAD`),
- * so characters that are not allowed there become `-`. If an entry has this name already, a number is appended, as git
- * does.
+ * Moves the entry into `worktrees/` and returns its new path. Git uses the entry's name in refs
+ * (`worktrees/<name>/HEAD`), so characters that are not allowed there become `-`. If another entry has this name
+ * already, a number is appended, as git does.
  */
 function moveIn(staged: string, root: string, wanted: string): string {
   mkdirSync(root, { recursive: true });
@@ -84,7 +84,7 @@ function moveIn(staged: string, root: string, wanted: string): string {
   for (let number = 0; ; number += 1) {
     const adminDir = path.join(root, number === 0 ? name : `${name}${number}`);
     if ((orAbsentSync(() => readdirSync(adminDir)) ?? []).length > 0) continue;
-    renameSync(staged, adminDir); // an empty folder is replaced
+    renameSync(staged, adminDir); // a rename replaces an empty folder of this name
     return adminDir;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Keeps the branches that an agent created or moved in its own repository, because they would be removed with the
- * worktree. The mirror fetches them to `refs/longhaul/branches/<task>/`.
+ * Keeps the branches that an agent created or moved in its own repository. Otherwise these branches would be removed
+ * together with the worktree. The mirror fetches them to `refs/longhaul/branches/<task>/`.
  */
 import { lstatSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -15,12 +15,12 @@ import { orAbsentSync } from './repository.ts';
 const NAMED_LIMIT = 5;
 const KEPT_LIMIT = 100;
 const HEADS = 'refs/heads/';
-/** The time limit of the fetch, because git may not end in a repository that its agent has damaged. */
+/** The time limit of the fetch. In a repository that its agent has damaged, git may never exit. */
 const FETCH_DEADLINE_MS = 60_000;
 
 /**
- * Fetches the branches to the mirror. Returns a sentence that names them, or an empty list if the agent created or
- * moved none. Then it starts no git process.
+ * Fetches the branches to the mirror. Returns a sentence that names them. If the agent created or moved none, it
+ * returns an empty list and starts no git process.
  */
 export async function keepBranches({ adminDir, commonDir, request, at }: Collection): Promise<string[]> {
   const given = orAbsentSync(() => readFileSync(path.join(adminDir, STARTING_REFS_FILE), 'utf8'));
@@ -30,7 +30,8 @@ export async function keepBranches({ adminDir, commonDir, request, at }: Collect
   try {
     return await keep({ own, given, request, commonDir, at });
   } catch (error) {
-    // The agent may have changed anything in its repository. Its files are stored by now.
+    // The agent may have changed anything in its repository, so a failure here is only reported. The files of the
+    // worktree are already stored.
     if (request.signal?.aborted === true || !(isSystemError(error) || error instanceof LonghaulError)) throw error;
     return [`The branches that the agent made could not be read: ${messageOf(error)}`];
   }

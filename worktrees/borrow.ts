@@ -1,8 +1,8 @@
 /**
  * Creates the `.git` folder of a worktree: a repository of the agent's own, which borrows the mirror's objects and
- * starts with the project's refs and settings. The agent's changes to it reach neither the project nor another session.
- * The steps do not read it, with two exceptions: branches that the agent created (agent-branches.ts) and files that it
- * added by force (forced-files.ts).
+ * starts with the project's refs and settings. The agent's changes to this repository reach neither the project nor
+ * another session. The steps do not read this repository, with two exceptions: branches that the agent created
+ * (agent-branches.ts) and files that the agent added by force (forced-files.ts).
  */
 import { chmodSync, constants, copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -44,8 +44,8 @@ export function fillEntry(
 }
 
 /**
- * Creates the agent's repository in the worktree, and replaces anything that an agent left there that is not a
- * repository. Call it after the checkout, because it copies the index.
+ * Creates the agent's repository in the worktree. If the worktree has a `.git` already, whether or not it is a
+ * repository, it is removed first. Call this function after the checkout, because it copies the index.
  */
 export function makeOwnRepository({ mirror, worktreePath, adminDir, base }: OwnRepositoryOptions): void {
   const state = readState(mirror);
@@ -73,8 +73,8 @@ export function makeOwnRepository({ mirror, worktreePath, adminDir, base }: OwnR
 }
 
 /**
- * Whether the worktree's `.git` folder is a repository. An agent may have removed the folder, or may have replaced it
- * by a link to another repository, into which nothing may be written.
+ * Whether the worktree's `.git` folder is a repository. An agent may have removed the folder. An agent may also have
+ * replaced the folder by a link to another repository, into which Longhaul must not write.
  */
 export const hasOwnRepository = (worktreePath: string): boolean =>
   notIfRefused(
@@ -83,7 +83,7 @@ export const hasOwnRepository = (worktreePath: string): boolean =>
       plainFile(path.join(worktreePath, '.git/HEAD')) !== undefined,
   ) === true;
 
-/** Returns undefined if the file system refuses the access. */
+/** Returns the result of `access`. Returns undefined if the file system refuses the access. */
 function notIfRefused<T>(access: () => T): T | undefined {
   try {
     return access();
@@ -98,14 +98,17 @@ function remove(folder: string): true {
   return true;
 }
 
-/** Gives every folder below this one the rights that its removal needs. */
+/** Gives the folder and every folder below it the permissions that their removal needs. */
 function openFolders(folder: string): void {
   chmodSync(folder, 0o700);
   for (const item of readdirSync(folder, { withFileTypes: true }))
     if (item.isDirectory()) openFolders(path.join(folder, item.name));
 }
 
-/** Writes the mirror's current path into the worktree's repository. It is needed after the home was moved. */
+/**
+ * Writes the mirror's current path into the worktree's repository, which still has the former path after the home was
+ * moved.
+ */
 export function writeMirrorPath(mirror: string, worktreePath: string): void {
   const file = alternatesOf(worktreePath);
   const isOwn = hasOwnRepository(worktreePath) && isFolder(path.dirname(file));

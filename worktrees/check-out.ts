@@ -1,6 +1,6 @@
 /**
- * Checks out the files of a new worktree through its entry in the mirror. So the later steps compare the files with the
- * entry's index, and git stores in the mirror the objects that a partial clone lacks.
+ * Checks out the files of a new worktree through its entry in the mirror. So the entry has an index with which the
+ * later steps compare the files, and the objects that git fetches for a partial clone are stored in the mirror.
  *
  * A partial clone needs its remote only for objects that neither the project nor the mirror has. So the first attempt
  * runs without the network. If it fails, the remote must respond within a minute; git then fetches all missing objects

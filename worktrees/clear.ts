@@ -28,8 +28,8 @@ export interface ClearOptions {
 export const nestedGitFolderOf = (worktreePath: string): string => `${worktreePath}.nested-git`;
 
 /**
- * Removes the folder and the entry. After a crash a second run removes the rest. The caller holds the worktree's lock
- * and has marked its record.
+ * Removes the folder and the entry. If the process dies before this function returns, a second call removes the rest.
+ * The caller holds the worktree's lock and has marked the worktree's record as `making`.
  */
 export async function clearWorktree(options: ClearOptions): Promise<void> {
   await removeTree(options.worktreePath);

@@ -2,11 +2,11 @@
  * Stores the files that an agent left in its worktree as one commit on the base, under a ref below refs/longhaul.
  *
  * The files on disk count, whatever the agent did with git: staged, committed, switched or created branches. Branches
- * that it created are fetched to the mirror (agent-branches.ts) and named in `notes`. Tags and stashes are not
+ * that the agent created are fetched to the mirror (agent-branches.ts) and named in `notes`. Tags and stashes are not
  * examined.
  *
  * What must never happen: the user's index, branches, stash or checkout change; a file is left out silently; hooks run;
- * a second run stores another commit for the same files.
+ * a second collection of the same files stores another commit.
  *
  * Not stored: ignored files (they are listed by name), and files that the agent excluded from git's checks
  * (`update-index --assume-unchanged`). Git processes: 2 if nothing changed, otherwise 7 (status and cat-file, add,
@@ -68,7 +68,7 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
   return withLock({ locksDir, subject, ...signal }, () => collectLocked(locksDir, request));
 }
 
-/** Does what `collectChange` does. The caller holds the worktree's lock. */
+/** Does what `collectChange` does, for a caller that already holds the worktree's lock. */
 export async function collectLocked(locksDir: string, request: CollectRequest): Promise<CollectOutcome> {
   const subject = canonical(request.worktreePath);
   try {
@@ -80,7 +80,7 @@ export async function collectLocked(locksDir: string, request: CollectRequest): 
   }
 }
 
-/** Links the project's objects into the mirror again, because it may be damaged. Returns false if that is not possible. */
+/** Links the project's objects again into the mirror, which may be damaged. Returns false if they cannot be linked. */
 async function repairMirror(
   locksDir: string,
   record: WorktreeRecord | undefined,
@@ -236,7 +236,7 @@ async function collect(collection: Collection): Promise<Held> {
   }
 }
 
-/** Returns the path of the index of the files that were stored. `parkWorktree` makes it the worktree's own index. */
+/** Returns the path of the index that lists the stored files. `parkWorktree` makes this index the worktree's own. */
 export const collectedIndex = (adminDir: string): string => path.join(adminDir, 'longhaul-collected-index');
 
 async function readBase(collection: Collection): Promise<BaseCommit> {

@@ -22,9 +22,11 @@ export interface CollectRequest {
   /** The ref that will name the commit: refs/longhaul/… */
   readonly ref: string;
   readonly message: string;
-  /** The worktree is collected only if it still belongs to this task: another task may have one at the same path. */
+  /**
+   * The worktree is collected only if it still belongs to this task: another task may have a worktree at the same path.
+   */
   readonly owner?: string;
-  /** The date of the commit. Default: the base's date, so that a second run creates the same commit. */
+  /** The date of the commit. Default: the base's date, so that a second collection creates the same commit. */
   readonly date?: Date;
   readonly signal?: AbortSignal;
 }
@@ -38,11 +40,11 @@ export interface Collection {
   readonly commonDir: string;
   readonly adminDir: string;
   readonly topLevel: string;
-  /** True if an earlier run collected this worktree, so that the ref may exist. */
+  /** True if this worktree was collected before, so that the ref may exist. */
   readonly again: boolean;
   /** Paths of ignored files that the agent added by force. */
   forced: readonly Buffer[];
-  /** A private copy of the worktree's index. */
+  /** The path of a private copy of the worktree's index. */
   readonly index: string;
   /**
    * Options for git commands on the worktree. They name the entry in the mirror, so they do not depend on the
@@ -52,10 +54,10 @@ export interface Collection {
 }
 
 /**
- * Copies the worktree's index, so that git reads only the files that the agent has changed. If the index was removed,
- * the copy is made from the base. The copy gets the original's time, rounded down, because git reads a file again
- * unless it is older than the index. With `readAll` the copy is older than any file, so git reads all files again and
- * writes the objects that it lacks.
+ * Copies the worktree's index, so that git reads only the files that the agent has changed. If the worktree's index was
+ * removed, the copy is made from the base. The copy gets the original's time, rounded down, because git reads a file
+ * again unless the file is older than the index. With `readAll` the copy is older than any file, so git reads all files
+ * again and writes the objects that the repository lacks.
  */
 export async function copyIndex({ index, adminDir, request, at }: Collection, { readAll = false } = {}): Promise<void> {
   await rm(`${index}.lock`, { force: true });
@@ -71,8 +73,8 @@ export async function copyIndex({ index, adminDir, request, at }: Collection, { 
 }
 
 /**
- * Returns git's status of the worktree after all nested repositories were moved aside. If git could not read a folder,
- * the result is `unreadable`, a clause for a message.
+ * Returns git's status of the worktree after the `.git` folders of all nested repositories were moved aside. If git
+ * could not read a folder, `unreadable` says so, as a clause for a message.
  */
 export async function statusWithNestedAside(
   collection: Collection,

@@ -1,6 +1,6 @@
 /**
- * Creates the worktree of a task, finds the worktree that an earlier run of the same step created, or creates the
- * worktree again.
+ * Creates the worktree of a task. If an earlier execution of the same step created the worktree, that worktree is
+ * returned instead. `resetWorktree` creates it again.
  *
  * What must never happen: a folder that Longhaul did not create is changed; an incomplete worktree counts as complete;
  * anything in the project changes. Git processes: 1 (reset) for a new worktree or a reset, none for an existing one;
@@ -47,9 +47,9 @@ export interface CreateRequest {
 
 export interface MadeWorktree {
   /**
-   * `created`: the worktree is new. `found`: an earlier run created it, and it is returned unchanged, with the agent's
-   * edits. `parked`: it is the session's parked worktree, with the files of the base and the ignored files of earlier
-   * tasks.
+   * `created`: the worktree is new. `found`: an earlier execution of the step created the worktree, which is returned
+   * unchanged, with the agent's edits. `parked`: it is the session's parked worktree, with the files of the base and
+   * the ignored files of earlier tasks.
    */
   readonly state: 'created' | 'found' | 'parked';
   /** Real path of the worktree's folder. */
@@ -103,7 +103,7 @@ async function findBase({
   throw new LonghaulError('git_failed', `The repository in ${repository.topLevel} has no commit ${rev}.`);
 }
 
-/** The path with all links in its parents resolved, which is how git records it. */
+/** Returns the path with all links in its parents resolved, because git records a worktree by this path. */
 function targetPath(worktreePath: string, repository: Repository): string {
   if (!path.isAbsolute(worktreePath)) {
     throw new LonghaulError('invalid_input', `A worktree's path must be absolute, found ${worktreePath}.`);
@@ -183,8 +183,8 @@ export interface ResetRequest {
 }
 
 /**
- * Resets a worktree to its base, byte for byte, whatever the agent did in it or with git, by creating it again at the
- * same path. If the process is killed, the next reset or create completes it.
+ * Resets a worktree to its base, byte for byte, whatever the agent did in the worktree or with git, by creating the
+ * worktree again at the same path. If the process is killed, the next reset or create completes the reset.
  */
 export async function resetWorktree(locksDir: string, request: ResetRequest): Promise<{ warnings: string[] }> {
   const worktreePath = canonical(request.worktreePath);
@@ -193,7 +193,7 @@ export async function resetWorktree(locksDir: string, request: ResetRequest): Pr
     const earlier = readRecord(locksDir, worktreePath);
     if (earlier === undefined) throw inUse(worktreePath, 'it is no worktree that was made here');
     refuseReplaced(earlier);
-    // The new folder has another identity, so the old one is left out of the record.
+    // The new folder has another identity, so the old identity is left out of the record.
     const { identity: _, ...rest } = earlier;
     const repository = await inspect(earlier.topLevel, { ...signal });
     const mirror = await ensureMirror({ locksDir, repository, ...signal });
@@ -212,8 +212,8 @@ export function refuseReplaced(record: WorktreeRecord): void {
 }
 
 /**
- * Returns whether git knows the worktree and its folder exists. If so, it repairs what the agent's exited programs
- * left: a missing `.git` file, lock files of a killed git.
+ * Returns whether git knows the worktree and its folder exists. If so, this function repairs what the agent's exited
+ * programs left: a missing `.git` file, lock files of a killed git.
  */
 function adopt({ worktreePath, commonDir, base }: WorktreeRecord): boolean {
   const entry = findEntry(commonDir, worktreePath);
@@ -228,7 +228,7 @@ function adopt({ worktreePath, commonDir, base }: WorktreeRecord): boolean {
   return true;
 }
 
-/** Describes what occupies a path that has no record: `ours`, `nothing`, or the reason why it is not ours. */
+/** Describes what occupies a path that has no record: `ours`, `nothing`, or the reason why the worktree is not ours. */
 function occupant(owners: readonly string[], worktreePath: string): string {
   const entry = owners.map((commonDir) => findEntry(commonDir, worktreePath)).find((one) => one !== undefined);
   if (entry !== undefined) return isOurs(entry) ? 'ours' : 'git lists it as a worktree that Longhaul did not create';
@@ -244,8 +244,8 @@ function inUse(worktreePath: string, why: string): LonghaulError {
 }
 
 /**
- * Creates the worktree. If that fails because the mirror is damaged, it links the project's objects again and retries
- * once.
+ * Creates the worktree. If that fails because the mirror is damaged, this function links the project's objects again
+ * and retries once.
  */
 async function makeOrRepair(making: Making): Promise<string[]> {
   try {
@@ -260,7 +260,7 @@ async function makeOrRepair(making: Making): Promise<string[]> {
   }
 }
 
-/** Git's messages about missing or broken objects. */
+/** Matches git's messages about missing or broken objects. */
 const DAMAGE =
   /bad config|corrupt|missing|bad object|unable to read|could not read|not a valid|inflate|unable to parse|unknown object|Could not parse/i;
 

@@ -11,7 +11,7 @@ export interface FilePath {
   readonly path_bytes?: string;
 }
 
-/** Converts the bytes of a path to the two fields. */
+/** Converts the bytes of a path to the fields `path` and, if the path is not UTF-8, `path_bytes`. */
 export function filePath(bytes: Buffer): FilePath {
   if (isUtf8(bytes)) return { path: bytes.toString('utf8') };
   return { path: quoted(bytes), path_bytes: bytes.toString('base64') };

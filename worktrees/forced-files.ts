@@ -10,8 +10,8 @@ import { tryGit } from './git.ts';
 import { plainFile } from './plain-file.ts';
 
 /**
- * Returns the paths of the ignored files that the agent's index lists. If git cannot read that index, it returns none.
- * Git does not read the settings of the agent's repository here.
+ * Returns the paths of the ignored files that the agent's index lists. Returns an empty list if git cannot read that
+ * index. Git does not read the settings of the agent's repository here.
  */
 export async function forcedFiles({ adminDir, request, at }: Collection): Promise<Buffer[]> {
   const index = path.join(adminDir, 'longhaul-agent-index');

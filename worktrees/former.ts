@@ -1,9 +1,9 @@
 /**
  * Functions that only worktrees of earlier versions need. The entry of such a worktree is in the project itself, and
- * the worktree has a `.git` file that leads to it. Open tasks and kept worktrees keep this form until they end: their
- * files are collected into the project, and they are removed together with their entry. A turn that starts over gets a
- * worktree of the present form. Once no home has such worktrees and results, this file can be removed, and with it the
- * project in the results of `ownerOfWorktree` and `repositoriesWithResults`.
+ * the worktree has a `.git` file that leads to this entry. The worktrees of open tasks and kept worktrees keep this
+ * form until they are removed: their files are collected into the project, and each is removed together with its entry.
+ * A turn that starts over gets a worktree of the present form. Once no home has such worktrees and results, this file
+ * can be removed, and with it the project in the results of `ownerOfWorktree` and `repositoriesWithResults`.
  */
 import { lstatSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * Marks the git processes of a worker, and ends those that a killed worker left. It works on Linux only. On other
- * systems a remaining git process exits by itself, and a step that runs again before then may collide with it.
+ * Marks the git processes of a worker, and ends those that a killed worker left. This works on Linux only. On other
+ * systems a remaining git process exits by itself, and a step that runs again before then may collide with that
+ * process.
  */
 import { readlinkSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
@@ -9,8 +10,8 @@ import { signalProcess } from '../processes/end.ts';
 import { identifySelf, isAlive, type ProcessIdentity } from '../processes/identity.ts';
 
 /**
- * The environment variable of every git process that Longhaul starts. Its value is the identity of the process that
- * started it.
+ * The environment variable of every git process that Longhaul starts. Its value is the identity of the Longhaul process
+ * that started git.
  */
 export const OWNER_VARIABLE = 'LONGHAUL_GIT_OWNER';
 

@@ -53,7 +53,10 @@ export interface GitOutcome {
 export const WITHOUT_NETWORK: Readonly<Record<string, string>> = { GIT_ALLOW_PROTOCOL: 'none' };
 
 const DEFAULT_DEADLINE_MS = 10 * 60_000;
-/** A user's own commit or gc holds a lock for less time than this. A lock that is held longer remains from a crash. */
+/**
+ * How long git is retried while another process holds one of git's locks. A user's own commit or gc holds a lock for
+ * less time than this. A lock that is held longer remains from a crash.
+ */
 const LOCK_PATIENCE_MS = 5_000;
 
 /**
@@ -138,8 +141,9 @@ export async function tryGit(args: readonly string[], options: GitOptions): Prom
 }
 
 /**
- * Runs git and returns its stdout. Unlike `tryGit`, it throws for every exit code other than 0: `git_failed`,
- * `repository_locked` or `disk_full`.
+ * Runs git and returns its stdout. Unlike `tryGit`, this function throws for every exit code other than 0:
+ * `git_failed`, `repository_locked` or `disk_full`. It does not throw if git was ended because its output exceeded
+ * `maxStdoutBytes`.
  */
 export async function git(args: readonly string[], options: GitOptions): Promise<Buffer> {
   const outcome = await tryGit(args, options);
@@ -199,7 +203,7 @@ function isTransient(stderr: string): boolean {
   return lockInTheWay(stderr) !== undefined || /unable to create temporary file: No such file/.test(stderr);
 }
 
-/** Returns the lock file of another git if the command failed because of it. */
+/** Returns the lock file of another git process if the command failed because of that lock. */
 function lockInTheWay(stderr: string): string | undefined {
   const file = /Unable to create '([^']+\.lock)': File exists/.exec(stderr)?.[1];
   if (file !== undefined) return file;

@@ -38,8 +38,8 @@ interface Known {
 }
 
 /**
- * Returns a sentence on why the folder at the path is not the worktree that was created there; undefined if it is that
- * worktree, or if there is no folder.
+ * Returns a sentence on why the folder at the path is not the worktree that was created there; undefined if the folder
+ * is that worktree, or if there is no folder.
  */
 export function whyReplaced(
   { worktreePath, identity, isCopy }: Known,

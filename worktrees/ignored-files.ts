@@ -1,7 +1,7 @@
 /**
  * Makes the note on ignored files. A change does not contain ignored files, so the note names those that the agent
- * wrote. A new worktree has none. A parked worktree has those of earlier tasks; a file in its entry lists them, so that
- * the note omits them.
+ * wrote. A new worktree has no ignored files. A parked worktree has the ignored files of earlier tasks; a list in the
+ * worktree's entry names them, so that the note omits them.
  */
 import { readFileSync, renameSync } from 'node:fs';
 import path from 'node:path';
@@ -18,12 +18,13 @@ export function earlierIgnored(adminDir: string): ReadonlySet<string> {
 }
 
 /**
- * Writes the list of the ignored files that the worktree has now. After `keepIgnored` the next task finds it as the
- * list of earlier files.
+ * Writes the list of the ignored files that the worktree has now. After `keepIgnored` the next task reads this list as
+ * that of the earlier files.
  */
 export const writeIgnored = (adminDir: string, names: readonly string[]): void =>
   writeWhole(draftOf(adminDir), names.join('\0'));
 
+/** Makes the list that `writeIgnored` wrote the list of the earlier files. Does nothing if there is no such list. */
 export function keepIgnored(adminDir: string): void {
   orAbsentSync(() => renameSync(draftOf(adminDir), listOf(adminDir)));
 }

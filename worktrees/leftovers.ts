@@ -26,8 +26,7 @@ export interface FindLeftEntries {
   /** The folder of this home's worktrees. */
   readonly root: string;
   /**
-   * The minimum age of an entry without an owner; a younger entry is not removed, because another process may be
-   * creating it.
+   * The minimum age of an unfinished entry. A younger one is not removed, because another process may be creating it.
    */
   readonly olderThanMs: number;
 }

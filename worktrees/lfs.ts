@@ -1,7 +1,7 @@
 /**
  * Checkout of large files (git-lfs) when git-lfs is missing. Git cannot check out a repository whose attributes require
  * a filter that is not installed. With the filter switched off, the worktree contains the small pointer files that git
- * stores, and they are committed unchanged.
+ * stores, and these pointer files are committed unchanged.
  */
 import { accessSync, constants, readFileSync } from 'node:fs';
 import path from 'node:path';

@@ -18,7 +18,10 @@ export const settingsSchema = z.object({
   stamp: z.string(),
   files: z.array(z.string()),
   list: z.array(setting),
-  /** Settings of a sparse checkout. They belong to one worktree. */
+  /**
+   * The sparse-checkout settings of the project's checkout. They are written to the config file of each worktree, not
+   * to the mirror's.
+   */
   sparse: z.array(setting),
   extensions: z.array(setting),
 });
@@ -34,8 +37,8 @@ const SPARSE = /^(core\.sparsecheckout(cone)?|index\.sparse)$/;
 const EXTENSIONS = /^extensions\.(objectformat|partialclone)$/;
 
 /**
- * Returns a text that changes with each file that the settings come from, and with the branch, because an `includeIf`
- * may depend on it.
+ * Returns a text that changes with each file that the settings come from, and with the branch that is checked out,
+ * because an `includeIf` may depend on the branch.
  */
 export function settingsStamp({ commonDir, topLevel }: Repository, known?: ProjectSettings): string {
   const ownDir = adminDirOf(topLevel) ?? commonDir;
@@ -81,7 +84,7 @@ export async function projectSettings(repository: Repository, signal?: AbortSign
   return { ...settings, stamp: settingsStamp(repository, { ...settings, stamp: '' }) };
 }
 
-/** Makes a remote's relative path absolute, because it is relative to the project and not to the worktree. */
+/** Makes a remote's relative path absolute, because the path is relative to the project and not to the worktree. */
 function withAbsoluteUrl([key, value]: Setting, topLevel: string): Setting {
   const isUrl = /^remote\..*\.(url|pushurl)$/.test(key);
   return isUrl && value !== null && /^\.\.?(\/|$)/.test(value)
@@ -90,12 +93,13 @@ function withAbsoluteUrl([key, value]: Setting, topLevel: string): Setting {
 }
 
 /**
- * The text of the mirror's config file. Settings for sparse checkouts are not in it but in each worktree's own file.
+ * Returns the text of the mirror's config file. Settings for sparse checkouts are not in this file but in the config
+ * file of each worktree.
  */
 export const mirrorConfigText = ({ list, extensions }: ProjectSettings): Buffer =>
   textOf([['core.repositoryformatversion', '1'], ...extensions, ['extensions.worktreeConfig', 'true'], ...list]);
 
-/** The text of the config file of a worktree's own repository. */
+/** Returns the text of the config file of a worktree's own repository. */
 export function worktreeConfigText({ list, extensions, sparse }: ProjectSettings): Buffer {
   const version = extensions.length > 0 ? '1' : '0';
   return textOf([['core.repositoryformatversion', version], ['core.bare', 'false'], ...extensions, ...list, ...sparse]);
@@ -103,7 +107,10 @@ export function worktreeConfigText({ list, extensions, sparse }: ProjectSettings
 
 export const sparseConfigText = ({ sparse }: ProjectSettings): Buffer => textOf([['core.bare', 'false'], ...sparse]);
 
-/** The settings as text in the form of git-config. A key consists of section, subsection (any character) and name. */
+/**
+ * Returns the settings as text in the form of git-config. A key consists of section, subsection (any character) and
+ * name.
+ */
 function textOf(settings: readonly Setting[]): Buffer {
   const text = settings
     .map(([key, value]) => {

@@ -43,7 +43,9 @@ export const mirrorsDirOf = (locksDir: string): string => path.join(path.dirname
 export const isMirror = (locksDir: string, commonDir: string): boolean =>
   path.dirname(commonDir) === mirrorsDirOf(locksDir);
 
-/** Returns the state that the last update of the mirror stored; undefined if the file is missing or incomplete. */
+/**
+ * Returns the state that the last update of the mirror stored; undefined if the state file is missing or incomplete.
+ */
 export function readState(mirror: string): MirrorState | undefined {
   const text = orAbsentSync(() => readFileSync(path.join(mirror, STATE), 'utf8'));
   if (text === undefined) return undefined;
@@ -111,7 +113,10 @@ export interface EnsureMirror {
   readonly because?: 'missing' | 'damaged';
 }
 
-/** Creates the mirror, or updates it to the commit that is checked out. Returns its path. */
+/**
+ * Creates the project's mirror, or updates it to the project's present refs, checked-out commit and settings. Returns
+ * the mirror's path.
+ */
 export async function ensureMirror(options: EnsureMirror): Promise<string> {
   const { locksDir, repository, signal } = options;
   const { commonDir } = repository;
@@ -161,7 +166,10 @@ async function bringUp(mirror: string, { repository, signal, because }: EnsureMi
 
 const HEAD = 'ref: refs/heads/main\n';
 
-/** Whether git finds a repository here. Config and refs are compared with those of the project. */
+/**
+ * Whether git finds a repository in the folder. Config and refs are not checked here: `bringUp` compares them with
+ * those of the project.
+ */
 export const isWhole = (mirror: string): boolean =>
   ['objects', 'refs'].every((name) => isFolder(path.join(mirror, name))) &&
   hasContent(path.join(mirror, 'HEAD'), Buffer.from(HEAD));
@@ -199,7 +207,7 @@ export interface OwnerLookup {
 
 /**
  * Returns the repository that has the worktree's entry: the mirror, or the project itself if an earlier version created
- * the worktree. undefined: neither the project nor the record nor the worktree names such a repository.
+ * the worktree. Returns undefined if neither the project nor the record nor the worktree names such a repository.
  */
 export function ownerOfWorktree({ locksDir, projectPath, record, worktreePath }: OwnerLookup): string | undefined {
   const known = record?.commonDir;
@@ -216,7 +224,10 @@ export function ownerOfWorktree({ locksDir, projectPath, record, worktreePath }:
   return known ?? borrowedFrom(locksDir, worktreePath) ?? formerOwner(worktreePath);
 }
 
-/** Returns the mirror from which the worktree's repository borrows; undefined if it names no mirror of this home. */
+/**
+ * Returns the mirror from which the worktree's repository borrows objects; undefined if that repository names no mirror
+ * of this home.
+ */
 export function borrowedFrom(locksDir: string, worktreePath: string): string | undefined {
   const named = plainFile(alternatesOf(worktreePath))?.toString('utf8');
   const mirror = named === undefined ? undefined : path.dirname(named.split('\n', 1)[0] ?? '');

@@ -5,7 +5,7 @@
  *
  * Must never happen: a file at a former path is changed; a folder counts as the worktree because of its path alone
  * (after a move to another file system each folder is a copy, and a step reports that); a record is deleted before the
- * new one is written. After a crash a second run completes the update.
+ * new one is written. After a crash a second call of `moveWorktrees` completes the update.
  */
 import { lstatSync } from 'node:fs';
 import path from 'node:path';

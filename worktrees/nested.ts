@@ -1,11 +1,11 @@
 /**
  * Moves aside the `.git` of repositories that an agent created or cloned inside its worktree. Git would store such a
- * folder only as a pointer to a commit that no other repository has. While its `.git` is moved aside, git stores its
- * files.
+ * repository only as a pointer to a commit that no other repository has. While its `.git` is moved aside, git stores
+ * its files.
  *
  * The `.git` folders are moved to a folder beside the worktree, so that each move is one rename and none of their files
- * become part of the change. A list of the moves is written before each move, so that after a crash the next run can
- * move them back.
+ * become part of the change. A list of the moves is written before each move, so that after a crash the next collection
+ * can move the `.git` folders back.
  */
 import { randomUUID } from 'node:crypto';
 import { lstat, mkdir, readFile, rename, rm } from 'node:fs/promises';
@@ -44,8 +44,8 @@ export async function moveNestedGitAside(worktreePath: string, folder: Buffer): 
 }
 
 /**
- * Moves all `.git` folders back, in any order, including those of an earlier run. If a repository's folder no longer
- * exists, its `.git` is deleted.
+ * Moves all `.git` folders back, in any order, including those that an interrupted collection moved aside. If a
+ * repository's folder no longer exists, its `.git` is deleted.
  */
 export async function restoreNestedGit(worktreePath: string): Promise<void> {
   const moved = await readList(worktreePath);

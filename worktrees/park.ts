@@ -4,9 +4,9 @@
  * is created again, so nothing that the agent did with git remains.
  *
  * What must never happen: work that is in no commit is removed; two tasks use one worktree (the record names the task
- * that owns it, and changes under the worktree's lock); a parked worktree that changed after it was parked is used. The
- * next task then gets a new worktree. Cost: parking starts no git process. A task that begins from the commit in the
- * parked worktree starts none either. If it begins from another commit, git writes the files that differ.
+ * that owns it, and changes under the worktree's lock); a parked worktree that changed after it was parked is used. For
+ * such a worktree the next task gets a new one. Cost: parking starts no git process. A task that begins from the commit
+ * in the parked worktree starts none either. If a task begins from another commit, git writes the files that differ.
  */
 import { createHash } from 'node:crypto';
 import { lstatSync, readFileSync, renameSync, rmSync } from 'node:fs';
@@ -99,7 +99,7 @@ function rulesOf(mirror: string): string {
 export interface Unpark {
   readonly locksDir: string;
   readonly repository: Repository;
-  /** The path of the mirror, which was updated from the project before. */
+  /** The path of the mirror. The caller has updated the mirror from the project. */
   readonly mirror: string;
   readonly record: WorktreeRecord;
   readonly base: string;
@@ -108,9 +108,9 @@ export interface Unpark {
 }
 
 /**
- * Gives a parked worktree to a task, with the files of `base`. Returns undefined if it cannot be used; the caller then
- * creates a new one. If the process is killed meanwhile, the record keeps the state `making`, and the next run creates
- * a new worktree. The caller holds the worktree's lock.
+ * Gives a parked worktree to a task, with the files of `base`. Returns undefined if the worktree cannot be used; the
+ * caller then creates a new one. If the process is killed during the call, the record keeps the state `making`, and the
+ * next execution of the step creates a new worktree. The caller holds the worktree's lock.
  */
 export async function unpark(request: Unpark): Promise<{ warnings: string[] } | undefined> {
   const { locksDir, mirror, record, base, owner } = request;
@@ -138,8 +138,8 @@ export async function unpark(request: Unpark): Promise<{ warnings: string[] } | 
 }
 
 /**
- * Makes the files equal to those of `base`. Files that `base` no longer ignores are removed, because they are not the
- * work of a task. Returns false if git fails or `base` has submodules.
+ * Makes the worktree's files equal to those of `base`. Ignored files stay. Files that `base` no longer ignores are
+ * removed, because they are not the work of a task. Returns false if git fails or `base` has submodules.
  */
 async function moveTo({ record, base, signal }: Unpark, adminDir: string): Promise<boolean> {
   const options = atEntry(record.worktreePath, adminDir, signal);

@@ -5,7 +5,10 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from 'node:fs';
 import { isErrno } from '../contract/errors.ts';
 
-/** Returns the content; undefined if there is no file, or if a folder, a pipe or a socket is at the path. */
+/**
+ * Reads the file at the path and returns its content. Follows links. Returns undefined if there is no file, if a
+ * folder, a pipe or a socket is there, or if a link leads to itself.
+ */
 export function plainFile(file: string): Buffer | undefined {
   // Without O_NONBLOCK, the open of a pipe waits for a writer.
   let handle: number;

@@ -24,8 +24,9 @@ const recordSchema = z.object({
   isCopy: z.boolean().optional(),
   /**
    * `making`: the worktree is being created, created again or removed, so the content of the folder does not count.
-   * `ready`: an agent may have worked in it. `collected`: all its files are stored in the repository. `parked`: it
-   * waits for the session's next task (park.ts), and `owner` is the last task that used it.
+   * `ready`: an agent may have worked in the worktree. `collected`: all files of the worktree are stored in the
+   * repository. `parked`: the worktree waits for the session's next task (park.ts), and `owner` is the last task that
+   * used it.
    */
   state: z.enum(['making', 'ready', 'collected', 'parked']),
   /**
@@ -97,7 +98,7 @@ function readFrom(file: string): WorktreeRecord | undefined {
   }
 }
 
-/** Writes the record completely or not at all. Synchronous, like the locks in the same folder. */
+/** Writes the record completely or not at all. The write is synchronous, like that of the locks in the same folder. */
 export function writeRecord(locksDir: string, record: WorktreeRecord): void {
   mkdirSync(locksDir, { recursive: true, mode: 0o700 });
   writeWhole(fileOf(locksDir, record.worktreePath), JSON.stringify(record), { mode: 0o600 });

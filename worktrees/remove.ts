@@ -40,7 +40,7 @@ export async function removeWorktree(context: RemoveContext, request: RemoveRequ
   return withLock({ locksDir, subject, ...signal }, () => removeLocked(context, request));
 }
 
-/** Does what `removeWorktree` does. The caller holds the worktree's lock. */
+/** Does what `removeWorktree` does, for a caller that already holds the worktree's lock. */
 export async function removeLocked(context: RemoveContext, request: RemoveRequest): Promise<{ removed: boolean }> {
   const { locksDir } = context;
   const worktreePath = canonical(request.worktreePath);

@@ -49,7 +49,7 @@ const holderSchema = processIdentitySchema.extend({
 });
 type Holder = z.infer<typeof holderSchema>;
 
-/** The end of the queue of each lock file. It settles when the last waiting caller has finished. */
+/** For each lock file the end of its queue: a promise that is fulfilled when the last waiting caller has finished. */
 const queues = new Map<string, Promise<void>>();
 
 /** Returns the name of a subject's lock file, without its extension. */

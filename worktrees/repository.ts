@@ -24,7 +24,7 @@ export interface Repository {
 /** One of git's entries under `<commonDir>/worktrees`. */
 export interface WorktreeEntry {
   readonly adminDir: string;
-  /** The worktree's folder as git recorded it; undefined if `git worktree add` was killed before it wrote it. */
+  /** The worktree's folder as git recorded it; undefined if `git worktree add` was killed before it wrote the path. */
   readonly worktreePath: string | undefined;
   /** The reason of git's worktree lock; undefined if the worktree is not locked. */
   readonly lockReason: string | undefined;
@@ -43,9 +43,10 @@ export interface InspectOptions {
 }
 
 /**
- * Finds the repository that holds `projectPath`: its top folder, a folder within it, a linked worktree, or a symbolic
- * link to one of these. In the result `head` is the commit of `rev`. Throws `project_has_no_path`, `project_missing`,
- * `not_a_repository` or `empty_repository`. Starts one git process, or none for a usual repository.
+ * Finds the repository that holds `projectPath`, which is the top folder, a folder within it, a linked worktree, or a
+ * symbolic link to one of these. In the result `head` is the commit of `options.rev`, or of HEAD if `rev` is absent.
+ * Throws `project_has_no_path`, `project_missing`, `not_a_repository` or `empty_repository`. Starts one git process, or
+ * none for a usual repository.
  */
 export async function inspect(projectPath: string | undefined, options: InspectOptions = {}): Promise<Repository> {
   const cwd = projectFolder(projectPath);
@@ -147,7 +148,9 @@ export function ownCommonDirOf(worktreePath: string): string | undefined {
   return adminDir && sharedBy(adminDir);
 }
 
-/** Whether git accepts the folder as a `.git` folder. Git ignores one without HEAD and searches the parent folders. */
+/**
+ * Whether git accepts the folder as a `.git` folder. Git ignores a folder without HEAD and searches the parent folders.
+ */
 const isGitFolder = (adminDir: string): boolean =>
   orAbsentSync(() => lstatSync(path.join(adminDir, 'HEAD'))) !== undefined;
 
@@ -230,7 +233,7 @@ export function canonical(worktreePath: string): string {
   return parent === undefined ? resolved : path.join(parent, path.basename(resolved));
 }
 
-/** Removes the folder if it is empty. Returns false if it is not. */
+/** Removes the folder if it is empty or missing. Returns false if it is not empty. */
 export async function removeIfEmpty(folder: string): Promise<boolean> {
   try {
     await rmdir(folder);

@@ -14,8 +14,8 @@ import { withLock } from './repository-lock.ts';
 /**
  * Returns the worktree's record. If the worktree's entry in the mirror is missing, the entry is created again. The new
  * entry lacks the index of the checkout, so git then reads every file. The caller holds the worktree's lock and has
- * checked that its folder is the one that was created. Returns undefined if the project lacks the commit on which the
- * worktree is based.
+ * checked that the worktree's folder is the one that Longhaul created. Returns undefined if the project lacks the
+ * commit on which the worktree is based.
  */
 export async function ensureEntry(
   locksDir: string,

@@ -110,7 +110,7 @@ async function addAll(collection: Collection): Promise<LonghaulError | undefined
     if (added.exitCode === 0) return undefined;
     const error = gitError(['add'], collection.request.worktreePath, added);
     if (!isGitFailed(error)) throw error;
-    // Another git process may have moved objects while this one read them, so the command is retried.
+    // Another git process may have moved objects while this git process read them, so the command is retried.
     if (attempt === ADD_ATTEMPTS) return error;
     await pause(ADD_PAUSE_MS, collection.at.signal);
   }
@@ -147,12 +147,12 @@ async function keep(collection: Collection, commit: string): Promise<TreeDiff | 
   }
 }
 
-/** Removes the ref of an earlier run, because the edits that it stored were undone afterwards. */
+/** Removes the ref of an earlier collection, because the edits that it stored were undone afterwards. */
 export const dropRef = (collection: Collection): Promise<void> => deleteRef(refOf(collection));
 
 /**
- * Removes the ref if its commit is incomplete. Call it when this run cannot store the files, because an earlier run may
- * have written the ref and may have been killed before it checked the commit.
+ * Removes the ref if its commit is incomplete. Call it when the present collection cannot store the files, because an
+ * earlier one may have written the ref and may have been killed before it checked the commit.
  */
 export async function dropBrokenRef(collection: Collection): Promise<void> {
   const place = cleaningUp(collection);
@@ -177,7 +177,7 @@ const cleaningUp = (collection: Collection): RefLocation => ({
 });
 
 /**
- * Removes repositories that the agent staged or committed as pointers from the index, so that their files are added
+ * Removes from the index the repositories that the agent staged or committed as pointers, so that git adds their files
  * instead.
  */
 async function unlinkNested(collection: Collection, pointers: readonly Buffer[]): Promise<void> {
@@ -205,8 +205,8 @@ async function commitTree(collection: Collection, tree: string, base: BaseCommit
 }
 
 /**
- * Git options with an index that does not exist. If the index says that a file is unchanged, git reads the file instead
- * of the stored blob, and the diff would differ from the commit if the file changes meanwhile.
+ * Returns git options with an index that does not exist. If the index says that a file is unchanged, git reads the file
+ * instead of the stored blob, and the diff would differ from the commit if the file changes meanwhile.
  */
 function withoutIndex(collection: Collection): GitOptions {
   return {

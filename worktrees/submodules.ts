@@ -24,7 +24,7 @@ interface Populate {
   readonly signal?: AbortSignal;
 }
 
-/** Returns a warning for each submodule that stays empty. */
+/** Fills the submodules of the worktree. Returns a warning for each submodule that stays empty. */
 export async function populateSubmodules({ repository, worktreePath, signal }: Populate): Promise<string[]> {
   const adminDir = adminDirOf(worktreePath);
   if (adminDir === undefined || !existsSync(path.join(worktreePath, '.gitmodules'))) return [];
@@ -51,7 +51,7 @@ async function populate(level: Level): Promise<string[]> {
   return warnings;
 }
 
-/** Fills one submodule. Returns why it failed, or the warnings about the submodules within it. */
+/** Fills one submodule. Returns the reason if that fails, otherwise the warnings about the submodules within it. */
 async function populateOne(level: Level, submodule: Submodule): Promise<string | string[]> {
   const options = { ...(level.signal && { signal: level.signal }) };
   const target = path.join(level.worktreePath, submodule.path);
@@ -128,8 +128,8 @@ async function pinnedCommit(worktreePath: string, at: string, signal?: AbortSign
 }
 
 /**
- * Returns the git folder of the project's own copy: the one that its checkout names, otherwise the folder in which git
- * keeps a submodule that was checked out once.
+ * Returns the git folder of the project's own copy: the folder that the project's checkout names, otherwise the folder
+ * in which git keeps a submodule that was checked out once.
  */
 export async function projectSubmoduleGitDir(
   source: Level['source'],

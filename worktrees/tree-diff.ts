@@ -101,8 +101,10 @@ function hidesLink(files: readonly ChangedFile[]): boolean {
   );
 }
 
+/** Returns the bytes of the path. A path without `path_bytes` is UTF-8. */
 export const bytesOf = ({ path, path_bytes: bytes }: FilePath): Buffer =>
   bytes === undefined ? Buffer.from(path) : Buffer.from(bytes, 'base64');
+/** Returns the bytes of the path that a renamed file had before. */
 export const oldPathOf = ({ old_path: path = '', old_path_bytes: bytes }: ChangedFile): Buffer =>
   bytesOf({ path, ...(bytes !== undefined && { path_bytes: bytes }) });
 const asFolder = (path: Buffer): Buffer => Buffer.concat([path, Buffer.from('/')]);
@@ -188,7 +190,8 @@ function changedFile(entry: RawEntry, additions: string, deletions: string): Cha
 }
 
 /**
- * The patch as text, cut at `limitBytes`, at the end of a line if there is one. Bytes that are not UTF-8 become U+FFFD.
+ * Returns the patch as text, cut at `limitBytes`, at the end of a line if there is one. Bytes that are not UTF-8 become
+ * U+FFFD.
  */
 function readable(patch: Buffer, limitBytes: number): string {
   if (patch.length <= limitBytes) return patch.toString('utf8').replaceAll('\0', '\uFFFD');

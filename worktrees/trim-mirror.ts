@@ -1,8 +1,8 @@
 /**
- * Frees the disk that a mirror takes beside its project. A mirror keeps the packs that a `git gc` of the user has
- * replaced, and they are no longer shared with the project by hard links. Trimming writes the objects of these packs
- * that are still needed into one pack: the results of tasks, and what worktrees began from. Everything else is in the
- * project's present packs, which the mirror links.
+ * Frees the disk space that a mirror takes in addition to its project. A mirror keeps the packs that a `git gc` of the
+ * user has replaced, and these packs are no longer shared with the project by hard links. Trimming writes the objects
+ * of these packs that are still needed into one pack: the results of tasks, and what worktrees began from. Everything
+ * else is in the project's present packs, which the mirror links.
  *
  * Must never happen: an object is removed that the project has now, that a ref of the mirror or an entry of a worktree
  * names, or that was among the refs with which a worktree started. Steps may work in the mirror meanwhile: loose
@@ -19,10 +19,11 @@ import { isFolder, plainFile } from './plain-file.ts';
 import { listEntries, orAbsentSync } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 
+/** A mirror is trimmed if the packs that its project no longer has (`formerBytes`) take more than this. */
 export const TRIM_ABOVE_BYTES = 100 * 1024 * 1024;
 /** The file that names the packs of a trimmed mirror, which are not trimmed again. */
 const TRIMMED = 'longhaul-trimmed';
-/** Refs that exist while a mirror is trimmed. */
+/** Refs below this name exist only while a mirror is trimmed. They keep the objects that worktrees began from. */
 const KEPT = 'refs/longhaul/kept';
 
 export interface MirrorDisk {

@@ -26,8 +26,8 @@ type Entry =
 type Tree = ReadonlyMap<string, Entry>;
 
 /**
- * Returns the paths of such links in the tree `base`, as text for a message. Starts git (twice) only if a folder
- * replaces a link.
+ * Returns the paths of the links in the tree `base` that the change replaces with a folder and that `git apply` cannot
+ * check, as text for a message. Starts git (twice) only if a folder replaces a link.
  */
 export async function unfollowableLinks(
   base: string,

@@ -73,8 +73,8 @@ export interface Worktrees {
    */
   refuseReplaced(worktreePath: string): void;
   /**
-   * The identity of the worktree's folder at this path. It changes when the worktree is created again. `none` if the
-   * folder is missing or incomplete; undefined if no record names the path.
+   * Returns the identity of the worktree's folder at this path. The identity changes when the worktree is created
+   * again. Returns `none` if the folder is missing or incomplete; undefined if no record names the path.
    */
   folderAt(worktreePath: string): string | undefined;
   /**
@@ -83,9 +83,9 @@ export interface Worktrees {
    * that home.
    */
   isOwn(worktreePath: string): boolean;
-  /** The task that owns the worktree at this path now; undefined if the records name no owner. */
+  /** Returns the task that owns the worktree at this path now; undefined if the records name no owner. */
   ownerOf(worktreePath: string): string | undefined;
-  /** The commit that `ref` names; undefined if there is no such ref. */
+  /** Returns the commit that `ref` names; undefined if there is no such ref. */
   resultCommit(request: RefRequest): Promise<string | undefined>;
   /**
    * Returns whether the project's mirror or the project has the commit. Throws `git_failed` if git cannot determine
@@ -158,7 +158,7 @@ function folderOf(record: WorktreeRecord | undefined): string | undefined {
   return identity && `${identity.ino}:${identity.birth ?? ''}`;
 }
 
-/** The folder of a home that contains its locks and worktree records. */
+/** Returns the folder of a home that contains its locks and worktree records. */
 export const locksOf = (home: string): string => path.join(home, 'locks');
 
 /**
