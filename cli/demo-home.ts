@@ -80,7 +80,7 @@ export async function makeDemoHome(say: (line: string) => void): Promise<DemoHom
 }
 
 /**
- * Returns the environment of this process without the variables that name the user's services. It makes the demo agent
+ * Returns the environment of this process without the variables that name the user's services. This environment makes the demo agent
  * store its sessions in the demo's home, too.
  */
 function demoEnvironment(home: string): NodeJS.ProcessEnv {
