@@ -1,6 +1,6 @@
 /**
- * Controls access to the backend: every request needs the token, except for routes that are declared `open`. A path
- * that no route serves needs the token, too, so that no spelling of a path avoids the check.
+ * Controls access to the backend: every request needs the token, except a request for a route that is declared `open`.
+ * A path that no route serves needs the token, too, so that no spelling of a path avoids the check.
  *
  * A foreign page in the user's browser can send requests to the backend, and with DNS rebinding it can do so under a
  * name of its own. So Host must be a name of this backend, and so must Origin if the request has one.
@@ -48,8 +48,8 @@ export function bearerOf(headers: FastifyRequest['headers']): string | undefined
 }
 
 /**
- * `prove` is called for each request that has the right token. If it returns false, too many connections have sent that
- * token, and the request gets a 503.
+ * Returns the hook that controls access. `prove` is called for each request that has the right token. If it returns
+ * false, too many connections have sent that token, and the request gets a 503.
  */
 export function makeAccess(
   { token, listenHost, allowedHosts }: AccessOptions,
@@ -98,7 +98,7 @@ export function hostRule({
   return (host, localAddress) => names.has(host) || isLoopback(host) || host === addressOf(localAddress);
 }
 
-/** The local address of an IPv4 connection to a dual-stack socket has the prefix `::ffff:`. */
+/** Returns the address without the prefix `::ffff:`, which an IPv4 connection to a dual-stack socket has. */
 const addressOf = (local: string | undefined): string | undefined =>
   local?.toLowerCase().replace(/^::ffff:(?=[\d.]+$)/, '');
 
@@ -151,7 +151,10 @@ function refuse(request: FastifyRequest, reply: FastifyReply, failed: FailedLogi
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-/** Only scheme, host and port are allowed. The part before an `@`, for example, could be taken for the host. */
+/**
+ * Matches a URL that has only scheme, host and port, because no other part is allowed. The part before an `@`, for
+ * example, could be taken for the host.
+ */
 const PLAIN = /^https?:\/\/(?:[\w.-]+|\[[\da-f:.]+\])(?::\d+)?$/i;
 
 /** Returns the host without port and brackets, in lower case. */

@@ -7,7 +7,7 @@ import type { BackendMetrics } from './metrics.ts';
 
 export interface RouteDeps {
   readonly longhaul: Longhaul;
-  /** Folders that contain all projects. If there are none, a project may be anywhere. */
+  /** Folders that contain all projects. If the list is empty, a project may be anywhere. */
   readonly projectRoots: readonly string[];
   readonly metrics: BackendMetrics;
 }

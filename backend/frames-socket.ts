@@ -28,7 +28,7 @@ export interface FrameSocketDeps {
   readonly limits?: SocketLimits;
 }
 
-/** The WebSocket subprotocol. A client may send a token as a second one. */
+/** The WebSocket subprotocol. A client may send the token as a second subprotocol. */
 const PROTOCOL = 'longhaul.frames';
 
 const SOCKET_OPTIONS = {

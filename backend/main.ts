@@ -88,7 +88,7 @@ function cannotListen(listen: ListenAddress, error: unknown): LonghaulError {
   );
 }
 
-/** Returns the token, and creates one if none exists. It is called before the backend listens. */
+/** Returns the token, and creates one if none exists. This function is called before the backend listens. */
 async function tokenOf(settings: Settings): Promise<string> {
   if (settings.tokenFile === undefined) await prepareHome(settings.home);
   const known = await tokenForStart(settings);

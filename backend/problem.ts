@@ -62,8 +62,8 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
 };
 
 /**
- * Returns the HTTP status of an error code. If STATUS does not have the code, it is 503 for a failure that may
- * disappear on its own and 422 for a failure that the caller must fix.
+ * Returns the HTTP status of an error code. If STATUS does not have the code, the status is 422 for a failure that the
+ * caller must fix, 503 for any other failure that may disappear on its own, and otherwise 500.
  */
 export function statusOf(code: ErrorCode): number {
   const { origin, retryable } = ERRORS[code];
@@ -144,7 +144,8 @@ export function problemMessage(
 /** Handles everything that a route throws. An unknown error is logged, and its message is not sent. */
 export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error instanceof InvalidRequest) return sendProblem(reply, ...invalid(error));
-  // The client's connection broke while its body was read. The error looks like a broken connection to Postgres.
+  // The client's connection broke while the body of the request was read. The error looks like a broken connection to
+  // Postgres.
   const brokeOff = error !== null && error === request.raw.errored;
   const failure = brokeOff
     ? new LonghaulError('invalid_input', 'The connection broke before the body was complete.')

@@ -70,7 +70,7 @@ export function makeServer(options: ServerOptions): FastifyInstance {
       });
       return http.server;
     },
-    // The handlers of http-server.ts run first and send the response, so Fastify's must do nothing.
+    // The handlers of http-server.ts run first and send the response, so Fastify's own handler must do nothing.
     clientErrorHandler: () => {},
     loggerInstance: options.log.child({}, { serializers: { req: requestInLog } }),
     // Only refused requests are logged.
@@ -162,9 +162,9 @@ export function makeServer(options: ServerOptions): FastifyInstance {
 }
 
 /**
- * Responds with 503 if a handler takes longer. Fastify's own handlerTimeout is not used: it stops its clock when the
- * request closes, and Node reports that as soon as the body was read (Fastify 5.12.8). A later result of the handler is
- * not sent, but its effect stays.
+ * Responds with 503 if a handler takes longer than `ms`. Fastify's own handlerTimeout is not used: it stops its clock
+ * when the request closes, and Node reports the request as closed as soon as its body was read (Fastify 5.12.8). A
+ * later result of the handler is not sent, but its effect stays.
  */
 function answerWithin(ms: number): preHandlerHookHandler {
   return (request, reply, done) => {

@@ -1,6 +1,6 @@
 /**
- * Sends a session's log to one reader over a WebSocket. The next page is read only when the previous one was sent. So a
- * reader has at most one message in memory, and no other reader waits for it.
+ * Sends a session's log to one reader over a WebSocket. The next page is read only when the previous one was sent. So
+ * the backend has at most one message of each reader in memory, and no reader waits for another one.
  *
  * Must never happen: a frame is left out or sent twice; a reader that does not read delays a task or another reader. A
  * reader that falls too far behind, or takes too long for a message, is closed with `tooSlow` and reconnects with its

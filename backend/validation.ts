@@ -13,7 +13,10 @@ export interface InvalidPart {
 
 export class InvalidRequest extends Error {
   readonly parts: readonly InvalidPart[];
-  /** The part of the request, which Fastify sets: `body`, `querystring`, `params` or `headers`. */
+  /**
+   * Says which part of the request is invalid: `body`, `querystring`, `params` or `headers`. Fastify sets this
+   * property.
+   */
   readonly validationContext?: string;
 
   constructor(parts: readonly InvalidPart[]) {
