@@ -55,7 +55,10 @@ async function resultsIn(cwd: string, taskId: TaskId): Promise<FetchedRef[]> {
     });
 }
 
-/** Returns the repository that has the task's result: the mirror, or the project for results of earlier versions. */
+/**
+ * Returns the repository that has the task's result: the mirror, or the project for results of earlier versions.
+ * Returns null if the task has no project.
+ */
 export async function repositoryOfResult(
   home: string,
   projectPath: string | null,

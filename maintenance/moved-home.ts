@@ -1,6 +1,6 @@
 /**
- * Updates rows, records and git's entries after a home was moved to another folder. Before a worker has done this, they
- * still have the former paths of the worktrees.
+ * Updates rows, records and git's entries after a home was moved to another folder. Before a worker has updated them,
+ * rows, records and entries still have the former paths of the worktrees.
  */
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
@@ -12,8 +12,8 @@ import { moveWorktrees } from '../worktrees/moved-home.ts';
 import { withLock } from '../worktrees/repository-lock.ts';
 
 /**
- * Updates the paths and returns the former paths of the home. A worker calls it before its first step. If the worker
- * crashes, the next worker completes the update.
+ * Updates the paths and returns the former paths of the home. A worker calls this function before its first step. If
+ * the worker crashes, the next worker completes the update.
  */
 export async function followMovedHome(home: string, sql: Sql): Promise<string[]> {
   if ((await formerPaths(home)).length === 0) return [];

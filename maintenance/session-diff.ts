@@ -2,9 +2,9 @@
  * Computes the combined change of all tasks of a session, from the base of the first task to the result of the last.
  * The stored change of a single task is relative to the task before it.
  *
- * A change is combined with the change before it if it starts at the result of that change. If it does not, for example
- * because its task started from the project's commit, all changes before it are left out, and only their number is
- * returned.
+ * Two successive changes are combined if the later one starts at the result of the earlier one. Otherwise, for example
+ * because the later task started from the project's commit, all changes before the later one are left out, and only the
+ * number of these changes is returned.
  */
 import { describe, type ReadDeps } from '../client/tasks.ts';
 import { isResult, type SessionChange, sessionChanges } from '../store/diffs.ts';
@@ -25,8 +25,8 @@ export interface SessionDiff {
   readonly changes: number;
   readonly earlier_changes: number;
   /**
-   * Whether the combined change starts at the result of a removed task. Then it does not contain that task's own
-   * change, because git no longer has its base.
+   * Whether the combined change starts at the result of a removed task. Then the combined change does not contain the
+   * change of the removed task, because git no longer has the base of that change.
    */
   readonly begins_after_removed_task: boolean;
   readonly partial: boolean;

@@ -57,7 +57,7 @@ export async function backUp(settings: Settings, wanted: string): Promise<Manife
 const taken = (file: string): LonghaulError =>
   new LonghaulError('invalid_input', `${file} exists: name another file, or remove it.`);
 
-/** Runs `work` with the running server, or with a server that runs only for this call. */
+/** Runs `work` with a connection to the running Postgres, or to a Postgres that runs only for this call. */
 async function withDatabase<T>(home: string, work: (sql: Sql) => Promise<T>): Promise<T> {
   const paths = await prepareHome(home);
   const options = { dir: paths.postgres, logFile: join(paths.logs, 'postgres.log') };

@@ -45,7 +45,10 @@ export async function copyCluster(sql: Sql, dataDir: string, to: string): Promis
   }
 }
 
-/** A file may be removed while the tree is copied. The write-ahead log then contains the removal. */
+/**
+ * Copies a folder with its subfolders. A file may be removed while the tree is copied. The write-ahead log then
+ * contains the removal.
+ */
 async function copyTree(root: string, to: string, folder: string): Promise<void> {
   await mkdir(join(to, folder), { mode: 0o700 });
   for (const entry of await readdir(join(root, folder), { withFileTypes: true }).catch(orNone)) {

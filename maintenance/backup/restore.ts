@@ -69,7 +69,10 @@ async function unpack(file: string, folder: string): Promise<Manifest> {
   }
 }
 
-/** Returns the first line of tar's output. The last line only says that tar exits. */
+/**
+ * Returns what the file is instead of a backup, to complete the sentence "found …". Of tar's output the first line is
+ * quoted, because the last line only says that tar exits.
+ */
 function whatIsWrong(error: unknown): string {
   const { code, stderr } = error as { code?: unknown; stderr?: unknown };
   if (typeof stderr !== 'string') return code === 'ENOENT' ? 'no manifest in it' : 'a manifest that cannot be read';

@@ -39,8 +39,8 @@ export async function readLocalUsers(): Promise<LocalUsers> {
 }
 
 /**
- * Warns if other users can log in. It is called only for an embedded Temporal. For a Temporal server of the user's own,
- * the user decides who can reach it.
+ * Warns if other users can log in. This check is called only for an embedded Temporal. For a Temporal server of the
+ * user's own, the user decides who can reach it.
  */
 export function checkOtherUsers({ passwd, processOwners, self }: LocalUsers): Check {
   const name = 'other users';

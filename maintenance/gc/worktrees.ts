@@ -125,8 +125,8 @@ async function storeAndRemove(
 }
 
 /**
- * Returns that the worktree was kept, because its edits could not be stored. This is so if its repository does not
- * exist, or if git no longer has its entry.
+ * Returns that the worktree was kept, because its edits could not be stored. Edits cannot be stored if the worktree's
+ * repository does not exist, or if git no longer has the worktree's entry.
  */
 function asKept(error: unknown): { kind: 'kept'; reason: string } {
   if (error instanceof LonghaulError) return { kind: 'kept', reason: error.message };
