@@ -31,8 +31,8 @@ export interface LegacyStart {
   readonly folder: string;
   readonly command: string;
   /**
-   * One schema, with a table of its own, for each dispatcher. They run side by side, so that several waits are measured
-   * in the time of one.
+   * One schema, with a table of its own, for each dispatcher. The dispatchers run side by side, so that several waits
+   * are measured in the time of one.
    */
   readonly schemas: readonly string[];
 }

@@ -4,7 +4,7 @@ import type { Sql } from '../store/sql.ts';
 /** The number of frames of one task: 103 streamed frames (words, tool calls, usage) and seven frames of steps. */
 export const FRAMES_A_TASK = 110;
 
-/** Inserts the tasks `from` to `to` (excluded) of each session. All of them have ended. */
+/** Inserts the tasks `from` (included) to `to` (excluded) of each session, all of which have ended. */
 export async function addTasks(sql: Sql, tasks: { sessions: number; from: number; to: number }): Promise<void> {
   const { sessions, from, to } = tasks;
   await sql.begin(async (tx) => {
@@ -37,7 +37,7 @@ export async function addTasks(sql: Sql, tasks: { sessions: number; from: number
   });
 }
 
-/** Inserts a message in each session that is still streaming, with frames of the current time. */
+/** Inserts into each session one message that is still being streamed, with frames of the current time. */
 export async function addStreaming(sql: Sql, { sessions, at }: { sessions: number; at: number }): Promise<void> {
   await addTasks(sql, { sessions, from: at, to: at + 1 });
   await sql`

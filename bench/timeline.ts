@@ -1,4 +1,7 @@
-/** Collects the events of a task with their times, from its row, its attempt, its frames and Temporal's history. */
+/**
+ * Collects the events of a task with their times, from the task's row, its first attempt, its frames and Temporal's
+ * history.
+ */
 import { z } from 'zod';
 import type { Stage } from './stage.ts';
 import type { TaskId } from '../contract/ids.ts';
@@ -62,7 +65,7 @@ async function stepEvents(stage: Stage, taskId: TaskId): Promise<HistoryEvent[]>
   });
 }
 
-/** Returns the events that Postgres has recorded. */
+/** Returns the task's events, from the times in its rows (`tasks`, `attempts`, `frames`). */
 async function storedEvents({ sql }: Stage, taskId: TaskId): Promise<(HistoryEvent & { created: number })[]> {
   return sql<(HistoryEvent & { created: number })[]>`
     SELECT name, extract(epoch FROM at)::float8 * 1000 AS "atMs", extract(epoch FROM created_at)::float8 * 1000 AS created

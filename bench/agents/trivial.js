@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // An agent that does almost nothing: it writes one file and a few words and ends its turn. So the time of a task with
-// it is the time of the dispatcher. It uses no SDK, because loading one takes longer than the turn.
+// this agent is the time that the dispatcher needs. The agent uses no SDK, because loading one takes longer than the
+// turn.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';

@@ -11,8 +11,8 @@ import { pause, PARTS, type Stage } from '../stage.ts';
 import { median } from '../statistics.ts';
 
 /**
- * The supervisor treats a part that ran this long as healthy, so after a kill it restarts the part with its shortest
- * pause.
+ * How long a part runs before it is killed. The supervisor treats a part that ran this long as healthy, so it restarts
+ * the part after its shortest pause.
  */
 const STEADY_MS = 10_500;
 const BOUND_MS = 60_000;
