@@ -80,8 +80,8 @@ export async function makeDemoHome(say: (line: string) => void): Promise<DemoHom
 }
 
 /**
- * Returns the environment of this process without the variables that name the user's services. This environment makes the demo agent
- * store its sessions in the demo's home, too.
+ * Returns the environment of this process without the variables that name the user's services. This environment makes
+ * the demo agent store its sessions in the demo's home, too.
  */
 function demoEnvironment(home: string): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(
