@@ -71,8 +71,8 @@ function offered(options: readonly PermissionOption[], rules: readonly RuleMatch
 }
 
 /**
- * Returns the agent's option for the chosen answer, or `undefined` if the agent does not offer it. An "always" option
- * of ours becomes the agent's "allow once".
+ * Returns the agent's option for the chosen answer, or `undefined` if the agent offers no such option. An "always"
+ * option of ours becomes the agent's "allow once".
  */
 export function agentsOption(options: readonly PermissionOption[], chosen: string): PermissionOption | undefined {
   const own = options.find((option) => option.option_id === chosen);

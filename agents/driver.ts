@@ -155,7 +155,9 @@ export interface RunningAgent {
    */
   readonly resume?: { load(id: AgentSessionId, choices: SessionChoices): Promise<AgentSession> };
   newSession(choices: SessionChoices): Promise<AgentSession>;
-  /** Present if the agent can delete sessions from its own store. Fails with `agent_session_lost` if it refuses. */
+  /**
+   * Present if the agent can delete sessions from its own store. Fails with `agent_session_lost` if the agent refuses.
+   */
   readonly deleteSession?: (id: AgentSessionId) => Promise<void>;
   /** Ends the process, its group and all processes with its marker. Never fails. A second call is allowed. */
   close(): Promise<void>;

@@ -1,6 +1,6 @@
 /**
- * Answers permission requests without a person. It chooses an option by its kind, because ids and positions differ
- * between agents.
+ * Answers permission requests without a person. The answer is an option of the needed kind, because the ids and the
+ * positions of options differ between agents.
  */
 import { chosenOption } from '../contract/permission-answer.ts';
 import type { PermissionAsk, PermissionDecision } from './driver.ts';

@@ -2,8 +2,9 @@
  * Runs a probe: starts an agent, creates a session in a folder, reads what the agent offers, and ends the agent with
  * all its processes.
  *
- * A probe never prompts the agent, so it makes no model call. The session is deleted if the agent offers that. Not
- * covered: an agent that stores each new session in a list of its own, and cannot delete one, gets one more entry.
+ * A probe never prompts the agent, so it makes no model call. The session is deleted if the agent offers to delete
+ * sessions. Not covered: an agent that stores each new session in a list of its own, and cannot delete one, gets one
+ * more entry.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -2,7 +2,7 @@
  * Reads from an agent's text when a provider's usage limit is lifted. Pure: it maps the text, the current time and a
  * time zone to a time.
  *
- * Must never happen: it returns a time that the text does not contain. It reads only the forms that agents and
+ * Must never happen: this module returns a time that the text does not contain. It reads only the forms that agents and
  * providers are known to use, the most exact form first. If a form occurs with two different times, it returns
  * `undefined`.
  */

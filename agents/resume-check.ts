@@ -4,8 +4,8 @@
  *
  * Must never happen: an agent that could not be prompted (no login, no provider, a limit) gets the result `no`.
  *
- * Not covered: an agent that loads the session without error but has lost its content. Only a second prompt, which
- * would cost as much again, could show it.
+ * Not covered: an agent that loads the session without error but has lost the session's content. Only a second prompt,
+ * which would cost as much again, could show that.
  */
 import type { ResumeCheck } from '../contract/agent-snapshot.ts';
 import { type ErrorCode, LonghaulError } from '../contract/errors.ts';
@@ -16,7 +16,10 @@ import type { AgentEvent, AgentSession, RunningAgent } from './driver.ts';
 import type { AgentRegistry } from './launch/registry.ts';
 import { openProbed, type ProbeRequest } from './probe.ts';
 
-/** Short, because an agent may pay for it, and harmless in an empty folder. Every permission request is cancelled. */
+/**
+ * The prompt is short, because it may cost money, and harmless in an empty folder. Every permission request is
+ * cancelled.
+ */
 const PROMPT = 'Answer with the single word OK. Use no tools.';
 
 /** The output of a turn. Other events may also arrive before a prompt. */

@@ -8,7 +8,7 @@ import type { PermissionAsk } from './driver.ts';
 /** The kinds of tool calls whose paths describe the call completely. */
 const FILE_KINDS = ['read', 'edit', 'delete', 'move', 'search'];
 
-/** `root` is the real path of the task's folder, in which the agent runs. */
+/** Returns what rules compare with. `root` is the real path of the task's folder, in which the agent runs. */
 export async function subjectOf(ask: PermissionAsk, root: string): Promise<RuleSubject> {
   const { kind } = ask.toolCall;
   const paths = await pathsOf(ask, root);

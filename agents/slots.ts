@@ -211,12 +211,12 @@ function holderOf(name: string): ProcessIdentity | undefined {
   return identityOfParts(pid, start, boot);
 }
 
-/** Returns the slots of dead workers. The next worker that counts removes them. */
+/** Returns the slots of dead workers. The next worker that counts the slots removes them. */
 export const staleSlots = (folder: string): SlotFile[] => slotsIn(folder).filter((slot) => !slot.isAlive);
 
 /**
- * Ends the remaining processes of the slot's agent and removes the slot. Does nothing if another process has removed it
- * or taken it over.
+ * Ends the remaining processes of the slot's agent and removes the slot. Does nothing if another process has removed
+ * the slot or taken it over.
  */
 export async function freeStaleSlot(
   options: Pick<SlotsOptions, 'home' | 'folder' | 'exclusively'>,

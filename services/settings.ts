@@ -287,7 +287,9 @@ function historyRetention(
   return { historyRetentionDays: days ?? HISTORY_RETENTION_DAYS };
 }
 
-/** Returns a fingerprint: equal settings have equal fingerprints. The settings cannot be derived from it. */
+/**
+ * Returns a fingerprint: equal settings have equal fingerprints. The settings cannot be derived from the fingerprint.
+ */
 export function settingsFingerprint(settings: Settings): string {
   return createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 16);
 }

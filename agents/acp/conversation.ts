@@ -127,7 +127,7 @@ export class Conversation implements LinkHandlers {
     return chosen?.option_id;
   }
 
-  /** Answers an elicitation. Outside a turn it is cancelled, because it would belong to no message. */
+  /** Answers an elicitation. Outside a turn the elicitation is cancelled, because it would belong to no message. */
   async elicit(params: JsonObject, asked: Pick<ElicitationAsk, 'elicitation' | 'hash'>): Promise<ElicitationDecision> {
     const options = this.#options;
     if (this.phase !== 'turn' || this.#isForeign(params) || !options.onElicitation) return { action: 'cancel' };

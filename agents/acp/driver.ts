@@ -36,7 +36,7 @@ const PROTOCOL_VERSION = 1;
  */
 const SET_MODEL = 'session/set_model';
 /**
- * After it has answered session/load, an agent may still send a part of the replay. The driver waits for a silence of
+ * An agent may still send a part of the replay after it has answered session/load. The driver waits for a silence of
  * this length.
  */
 const REPLAY_SILENCE_MS = 100;
@@ -47,7 +47,7 @@ type LoadMethod = typeof methods.agent.session.resume | typeof methods.agent.ses
 interface Introduction {
   /**
    * The methods that the agent offers to continue a session, in order of preference. session/resume precedes
-   * session/load, because it replays no history.
+   * session/load, because session/resume replays no history.
    */
   readonly loadMethods: readonly LoadMethod[];
   readonly deletesSessions: boolean;
@@ -309,7 +309,10 @@ class AcpAgent implements RunningAgent {
     throw startFailure(this.#options.launch, error, this.#introduction.about.loginMethods);
   }
 
-  /** Sends a request that precedes the first prompt. The rest of the start timeout limits it, and a stop ends it. */
+  /**
+   * Sends a request that precedes the first prompt. The rest of the start timeout limits the request, and a stop ends
+   * it.
+   */
   async #startRequest(method: string, params: unknown): Promise<unknown> {
     const { signal } = this.#options;
     const begun = performance.now();

@@ -99,7 +99,7 @@ function valueIn(value: unknown): FormValue | undefined {
 
 /**
  * Returns a hash of everything on which a person decides. So two elicitations have the same hash only if they differ in
- * nothing but the fields above.
+ * nothing but the fields of OF_THIS_OCCASION.
  */
 function elicitationHash(params: JsonObject): string {
   const asked = Object.fromEntries(Object.entries(params).filter(([key]) => !OF_THIS_OCCASION.has(key)));

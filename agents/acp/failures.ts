@@ -150,12 +150,12 @@ function howItEnded(exit: Exit | undefined): string {
 }
 
 /**
- * Returns the advice to start the program by hand. If the launch names a `program`, a program of ours speaks ACP for
- * it.
+ * Returns the advice to start the program by hand. If the launch has a `program`, `command` is a program of ours that
+ * speaks ACP for it, so the advice names `program`.
  */
 function checkByHand({ program, command, args, installHint }: AgentLaunch): string {
   if (program !== undefined) return `Check that \`${program}\` starts by hand`;
-  // Only agents of the catalogue have an install hint, and they are known to speak ACP, so they need no hint about
+  // Only agents of the catalogue have an install hint. These agents are known to speak ACP, so they need no hint about
   // `--terminal`.
   const other =
     installHint === undefined ? ' (a command-line agent is added with `longhaul agents add --terminal`)' : '';

@@ -104,7 +104,7 @@ async function replaceFile(path: string, content: string): Promise<void> {
   }
 }
 
-/** `root` is the real path of the worktree. */
+/** Returns the functions that serve the file requests of one agent. `root` is the real path of the worktree. */
 export function worktreeFiles(root: string): WorktreeFiles {
   const locate = async (asked: string): Promise<{ real: string; missing: string[] }> => {
     if (asked === '' || asked.includes('\0')) throw refused('expected a path, found an empty one or a NUL character');

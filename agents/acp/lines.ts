@@ -2,7 +2,7 @@
  * Reads the agent's stdout as messages, one JSON object a line. Other output of the program is garbage. This reader is
  * in front of the SDK's stream, because the SDK answers garbage with error responses and has no backpressure.
  *
- * It holds at most one line (16 MB) in memory, and it reads only as fast as its consumer.
+ * The reader holds at most one line (16 MB) in memory, and it reads only as fast as its consumer.
  */
 import { head } from '../../contract/cut-text.ts';
 import { LonghaulError } from '../../contract/errors.ts';

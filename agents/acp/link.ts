@@ -86,7 +86,10 @@ function connect(stream: Stream, handlers: LinkHandlers): ClientConnection {
     .connect(stream);
 }
 
-/** Writes one message. Never rejects, because the exit or the silence of an agent shows that it no longer reads. */
+/**
+ * Writes one message. A failed write is ignored, because the exit or the silence of the agent shows that it no longer
+ * reads.
+ */
 function writeLine(agent: AgentProcess, message: AnyMessage): Promise<void> {
   return new Promise((resolve) => {
     agent.stdin.write(`${JSON.stringify(message)}\n`, () => resolve());

@@ -121,7 +121,7 @@ export type Setting =
   | { readonly kind: 'model'; readonly modelId: string }
   | { readonly kind: 'option'; readonly configId: string; readonly value: string | boolean };
 
-/** The ids by which the option is found in agents that give it no category. */
+/** The ids by which an option is found in agents that give their options no category. */
 const OPTION_IDS: Readonly<Record<'model' | 'mode' | 'thought_level', readonly string[]>> = {
   model: ['model'],
   mode: ['mode'],

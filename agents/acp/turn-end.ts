@@ -19,8 +19,8 @@ export interface TurnFacts {
 
 /**
  * Some agents (codex) end the turn as `cancelled` when a permission is not given. The task has then failed: the person
- * did not stop it, but refused one of its steps, and the agent ended the turn. The written files are kept, and the
- * message names the answer that led to the end.
+ * did not stop the task, but refused one of its tool calls, and the agent ended the turn. The written files are kept,
+ * and the message names the answer that led to the end.
  */
 function cancelledEnd({ agent, refused }: TurnFacts): TurnEnd {
   const message =

@@ -15,8 +15,8 @@ const STOP_GRACE_MS = 5_000;
 /** Some agents send updates after the result of the prompt, so the turn ends only after a silence of this length. */
 const DRAIN_SILENCE_MS = 100;
 /**
- * The silence after a successful answer. It is shorter, because each task waits for it; no agent that was tried sends
- * updates later.
+ * The silence after a successful answer. It is shorter than after other ends, because each task waits for it; no agent
+ * that was tried sends updates later.
  */
 const ANSWERED_SILENCE_MS = 30;
 const DRAIN_LIMIT_MS = 1_000;

@@ -1,6 +1,6 @@
 /**
- * Converts `session/update` notifications to the driver's events. It reads the raw JSON, because the SDK hides kinds of
- * updates that it does not know.
+ * Converts `session/update` notifications to the driver's events. This module reads the raw JSON, because the SDK hides
+ * kinds of updates that it does not know.
  */
 import { head, PairJoiner, pieces } from '../../contract/cut-text.ts';
 import type { AgentEvent, PlanEntry, Usage } from '../driver.ts';

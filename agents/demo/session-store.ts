@@ -18,7 +18,9 @@ export interface StoredTurn {
   ended: boolean;
   /** The files that the person did not allow the agent to change. */
   denied: string[];
-  /** The length of a file before the current append. After a kill it shows whether the append was completed. */
+  /**
+   * The length of a file before the current append. After a kill this length shows whether the append was completed.
+   */
   lengthBefore?: number;
 }
 

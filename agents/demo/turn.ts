@@ -1,6 +1,6 @@
 /**
- * Runs a turn of the demo agent: it executes the instructions one after another, and stores after each one that it is
- * done.
+ * Runs a turn of the demo agent: executes the instructions one after another, and stores after each instruction that it
+ * is done.
  */
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,9 +16,9 @@ const HONEST = 'I am the demo agent of Longhaul: there is no model behind me, I 
 const countWords = (text: string): number => text.split(/\s+/).filter(Boolean).length;
 
 /**
- * Returns the turn for a prompt. A turn that a kill interrupted continues if the prompt repeats its text or asks to
- * continue; otherwise a new turn begins. A turn that ended without the client receiving its end does not begin again if
- * the prompt says that it was interrupted.
+ * Returns the turn for a prompt. A turn that a kill interrupted continues if the prompt repeats the turn's text or asks
+ * to continue; otherwise a new turn begins. A turn that ended without the client receiving its end does not begin again
+ * if the prompt says that the turn was interrupted.
  */
 function turnFor({ session, text, interrupted }: PromptTurn): { turn: StoredTurn; resumed: boolean } {
   const last = session.turn;

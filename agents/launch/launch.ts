@@ -19,8 +19,8 @@ export interface AgentLaunch {
    */
   readonly envKeys: readonly string[];
   /**
-   * Variables that are set for the program. `DATABASE_URL`, `TEMPORAL_*` and `LONGHAUL_*` never reach it, even if they
-   * are named here.
+   * Variables that are set for the program. `DATABASE_URL`, `TEMPORAL_*` and `LONGHAUL_*` never reach the program, even
+   * if they are named here.
    */
   readonly env: Readonly<Record<string, string>>;
   /**
@@ -41,7 +41,7 @@ export interface AgentLaunch {
   readonly models?: readonly { readonly id: string; readonly label: string }[];
   /** The part of an error message that says what to install if the program is missing. */
   readonly installHint?: string;
-  /** The part of an error message that says how to log in if the agent requires it. */
+  /** The part of an error message that says how to log in if the agent requires a login. */
   readonly loginHint?: string;
   /**
    * The predicate of the error message for an agent that requires a login. Default: `needs a login on this machine`.

@@ -1,6 +1,6 @@
 /**
- * The launcher of the path `native`: our own agent over a model API. It runs the tasks that name no agent, or an agent
- * that is not listed.
+ * The launcher of the path `native`: our own agent over a model API. The native agent does the tasks that name no
+ * agent, or an agent that is not listed.
  */
 import { loaderArguments, ownModulePath } from '../../processes/own-module.ts';
 import { NATIVE_AGENT } from '../../contract/names.ts';

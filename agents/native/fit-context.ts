@@ -1,6 +1,6 @@
 /**
- * Makes a conversation fit the context of its model. It shortens old tool results first, because the model can run the
- * tool again. If that is not enough, the old part of the conversation must be summarized. Pure.
+ * Makes a conversation fit the context of its model. Old tool results are shortened first, because the model can run
+ * the tool again. If that is not enough, the old part of the conversation must be summarized. Pure.
  */
 import { head, tail } from '../../contract/cut-text.ts';
 import { type Entry, entriesOf, entriesOfRecord } from './conversation.ts';

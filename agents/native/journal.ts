@@ -127,7 +127,7 @@ function parse(line: string): JournalRecord | undefined {
   }
 }
 
-/** Syncs the folder, because only that stores the name of a new file on disk. */
+/** Syncs the folder, because only this sync stores the name of a new file on disk. */
 function syncFolder(folder: string): void {
   const fd = openSync(folder, 'r');
   try {

@@ -12,7 +12,7 @@ export interface OfferedModel {
 
 /**
  * How long the agent waits for a provider's list. If the provider does not respond in this time, the next session asks
- * it again.
+ * the provider again.
  */
 const LIST_TIMEOUT_MS = 2_000;
 const FRESH_MS = 10 * 60 * 1000;

@@ -24,7 +24,10 @@ export interface TokenUsage {
 
 export type TurnEndReason = 'end_turn' | 'refusal' | 'max_tokens' | 'max_turn_requests';
 
-/** One finished model call. */
+/**
+ * One finished model call. Here and in the other files of this folder a step is a model call with its tool calls, not a
+ * step of the task's workflow.
+ */
 export interface StepRecord {
   readonly type: 'step';
   readonly turn: number;

@@ -1,6 +1,6 @@
 /**
- * Executes one step of a turn: it prepares the conversation, calls the model and appends the finished step to the
- * journal.
+ * Executes one step of a turn, a model call: prepares the conversation, calls the model and appends the finished step
+ * to the journal.
  */
 import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import type { LanguageModelV3, LanguageModelV3Message, LanguageModelV3Prompt } from '@ai-sdk/provider';
@@ -70,8 +70,8 @@ async function ask(context: CallContext, asked: Asked, { turn, budget }: { turn:
 }
 
 /**
- * Returns the entries that the model gets. If they need a summary, the model makes one, and it is appended to the
- * journal.
+ * Returns the entries that the model gets. If they do not fit without a summary, the model makes one, and the summary
+ * is appended to the journal.
  */
 async function fitted(
   { session, signal }: CallContext,

@@ -1,7 +1,7 @@
 /**
  * Runs a turn of the native agent, in which model calls and tool calls alternate. The turn's state is in the journal,
- * so a turn continues after a kill: a finished step is not requested from the model again, and a call without a result
- * is executed unless it had begun.
+ * so a turn continues after a kill: a finished model call is not made again, and a tool call without a result is
+ * executed unless it had begun.
  */
 import { RequestError, type PromptResponse } from '@agentclientprotocol/sdk/unstable';
 import { lastTurn, openCalls, consecutiveEqualCalls, type JournalTurn, usageOf } from './conversation.ts';

@@ -30,7 +30,7 @@ export function requireProcFs(): void {
   );
 }
 
-/** Returns the mark of a task's processes. If `home` is `undefined`, it matches the processes of all homes. */
+/** Returns the mark of a task's processes. If `home` is `undefined`, the mark matches the processes of all homes. */
 function markOf(taskId: TaskId, home: string | undefined): Mark {
   const entry = `${TASK_MARKER}=${taskId}`;
   if (home === undefined) return entry;

@@ -1,13 +1,13 @@
 /**
  * Builds the environment of an agent: a selection of the worker's variables. The variables of the database and of
- * Temporal are never in it, because an agent with a shell would get our credentials. A launch cannot add these
- * variables.
+ * Temporal are never in the agent's environment, because an agent with a shell would get our credentials. A launch
+ * cannot add these variables.
  */
 import { statSync } from 'node:fs';
 import type { TaskId } from '../../contract/ids.ts';
 import type { AgentLaunch } from '../launch/launch.ts';
 
-/** Every process of a task's agent inherits this variable. A sweep finds the processes by it. */
+/** Every process of a task's agent inherits this variable. A sweep finds the processes by this variable. */
 export const TASK_MARKER = 'LONGHAUL_TASK';
 /**
  * Identifies one spawn of an agent. An outdated attempt that closes late ends only its own spawn, and not the agent of

@@ -1,6 +1,6 @@
 /**
  * Starts one agent process and owns it until its end. The process has its own process group and no shell, and its
- * identity is known at once. Its stderr is always read, and no process remains after its end.
+ * identity is known at once. Its stderr is always read. After its end none of the processes that it started remains.
  */
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -82,8 +82,8 @@ async function start({ launch, taskId, cwd, env }: SpawnAgent, spawnId: string):
 }
 
 /**
- * Closes stdout after it was silent, because a process outside of the group and without a marker may hold it open for
- * ever.
+ * Closes stdout after it was silent, because a process outside of the group and without a marker may hold stdout open
+ * for ever.
  */
 async function stopListening(stdout: Readable): Promise<void> {
   // Node reads ahead even without a consumer, so an empty buffer means an empty pipe.

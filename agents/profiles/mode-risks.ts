@@ -15,7 +15,9 @@ const OF_ANY: Readonly<Record<string, ModeRisk>> = {
   'agent-full-access': 'dangerous',
 };
 
-/** Risks of modes of one agent. `safe`: the agent asks before each edit and each command, or it changes nothing. */
+/**
+ * Risks of modes of one agent. `safe`: the agent asks before each edit and each command, or the agent changes nothing.
+ */
 const OF_AGENT: Readonly<Record<string, Readonly<Record<string, ModeRisk>>>> = {
   demo: { edit: 'moderate', look: 'safe' },
   native: { code: 'moderate', ask: 'safe' },

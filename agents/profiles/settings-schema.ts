@@ -19,7 +19,10 @@ import { NATIVE_AGENT } from '../../contract/names.ts';
  * file names.
  */
 export const AGENT_NAME = /^[\w][\w.-]{0,59}$/;
-/** Variables that are never passed to agents. A setting of one would have no effect, so it is refused. */
+/**
+ * Variables that are never passed to agents. The settings file may not set such a variable, because the value would
+ * have no effect.
+ */
 const NEVER_PASSED = /^(DATABASE_URL|TEMPORAL_.*|LONGHAUL_.*)$/;
 
 const words = z.string('expected a text').min(1, 'expected a text that is not empty');
@@ -143,8 +146,8 @@ function schemaFaults(tree: Node): Fault[] {
 }
 
 /**
- * Returns the offset of a property or a list element in the text. If it does not exist, returns the offset of the
- * nearest object around it.
+ * Returns the offset of a property or a list element in the text. If this property or element does not exist, returns
+ * the offset of the nearest object around its place.
  */
 function offsetOf(tree: Node, path: Path): number {
   for (let length = path.length; length > 0; length -= 1) {

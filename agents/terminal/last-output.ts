@@ -1,8 +1,8 @@
 /** Returns the last lines of a program's output, which give the reason of its failure. */
 const LINES = 12;
 /**
- * How many of the last lines are searched. They are more than `LINES`, because a stack trace follows the message that
- * explains it.
+ * How many of the last lines are searched. More lines than `LINES` are searched, because a stack trace follows the
+ * message that explains it.
  */
 const SEARCHED_LINES = 60;
 /**

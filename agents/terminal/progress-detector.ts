@@ -3,10 +3,10 @@
  * turns while the program waits for a server that never responds, and then the driver's stall timeout would never end
  * the turn.
  *
- * A sign of life is a line with words that the screen did not show before. Signs, bars and spaces are not words, so a
- * spinner counts once, even if it repeats a list of words. Changed numbers (a percentage, a size) count too, but only
- * for a limited time after the last new words, because the seconds of a clock cannot be distinguished from the percents
- * of a download.
+ * A sign of progress is a line with words that the screen did not show before. Symbols, bars and spaces are not words,
+ * so a spinner counts once, even if it repeats a list of words. Changed numbers (a percentage, a size) count too, but
+ * only for a limited time after the last new words, because the seconds of a clock cannot be distinguished from the
+ * percents of a download.
  */
 const COUNTING_MS = 30 * 60 * 1000;
 /** When a program has shown more different lines than this, the record of known lines is cleared. */

@@ -63,7 +63,10 @@ export class EmulatedScreen {
    * leave it.
    */
   #erased: string[] = [];
-  /** The first line of the alternate screen at the last cursor movement. A line feed at the bottom scrolls it out. */
+  /**
+   * The first line of the alternate screen at the last cursor movement. A line feed at the bottom scrolls this line
+   * out.
+   */
   #top = '';
   #feeds = 0;
   #pending = 0;
@@ -138,8 +141,8 @@ export class EmulatedScreen {
   }
 
   /**
-   * The cursor's row, counted from the first row of the buffer. If two numbers are equal, the program began no new line
-   * in between.
+   * The cursor's row, counted from the first row of the buffer. If two reads give the same number, the program began no
+   * new line in between.
    */
   get cursorRow(): number {
     return cursorRow(this.#terminal.buffer.active);

@@ -41,7 +41,7 @@ export interface TerminalRunOptions {
   readonly questions: readonly Question[];
   readonly interrupt: string;
   readonly recording: Recording;
-  /** If the signal aborts, the run interrupts the program, and then ends it with all its descendants. */
+  /** If the signal aborts, the program is interrupted, and then ended with all its descendants. */
   readonly signal: AbortSignal;
   readonly onText: (text: string) => void;
   /** Called when the screen shows progress that is not yet text of the message (progress-detector.ts). */

@@ -195,7 +195,10 @@ function environment(env: NodeJS.ProcessEnv): Record<string, string> {
   return { ...Object.fromEntries(own), COLORTERM: 'truecolor', PAGER: 'cat', GIT_PAGER: 'cat' };
 }
 
-/** Finds the names that do not exist now, which the program is expected to create. `remove` removes them. */
+/**
+ * Finds which of the names do not exist now, because the program may create them. `remove` removes the files that the
+ * program has created under these names.
+ */
 function madeNow(cwd: string, names: readonly string[] = []): { remove(): void } {
   const made = names.map((name) => join(cwd, name)).filter((path) => !existsSync(path));
   return {

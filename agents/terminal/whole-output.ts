@@ -17,14 +17,14 @@ import type { IPty } from 'node-pty';
 const SILENT_MS = 50;
 const BOUND_MS = 5_000;
 /**
- * More than the kernel's buffer of a terminal. The limit exists because a process that continues to print must not
- * block this process.
+ * The maximum number of bytes of the last read, more than the kernel's buffer of a terminal. The limit exists because a
+ * process that continues to print must not block this process.
  */
 const REST_BYTES = 1024 * 1024;
 
 /**
  * Installs the reader. Call it immediately after the spawn. The field `_socket` is internal to node-pty, so node-pty's
- * version is pinned, and the conformance suite floods the terminal to check it.
+ * version is pinned, and the conformance suite floods the terminal to check that all output arrives.
  */
 export function readToTheEnd(pty: IPty): void {
   const { _socket: socket, fd } = pty as IPty & { readonly _socket?: Socket; readonly fd?: number };

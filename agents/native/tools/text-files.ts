@@ -46,8 +46,8 @@ export function fileHash(path: string): string | null {
 }
 
 /**
- * Returns the path of a draft beside the file. It is used if the session's draft is on another file system. A kill may
- * leave it; the next start of the session removes it.
+ * Returns the path of a draft beside the file. This draft is used if the session's draft is on another file system. A
+ * kill may leave the draft; the next start of the session removes it.
  */
 export const draftOf = (path: string): string =>
   join(dirname(path), `.${basename(path).slice(0, 200)}.longhaul-native`);

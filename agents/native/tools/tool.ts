@@ -31,7 +31,8 @@ export interface ShownCall {
 }
 
 /**
- * A change of one file that is computed before it is made. After an interruption, the hashes show whether it was made.
+ * A change of one file that is computed before it is made. After an interruption, the hashes show whether the change
+ * was made.
  */
 export interface PlannedEdit {
   readonly path: string;
@@ -45,7 +46,8 @@ export interface Tool<Input> {
   readonly description: string;
   readonly input: z.ZodType<Input>;
   /**
-   * True if the tool changes something. Such a tool needs a permission, and the modes `ask` and `plan` do not offer it.
+   * True if the tool changes something. Such a tool needs a permission, and the modes `ask` and `plan` do not offer
+   * such a tool.
    */
   readonly changes: boolean;
   /** Returns what a person sees. Fails with ToolRefusal. */
