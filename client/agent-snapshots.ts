@@ -132,6 +132,10 @@ function adviceFor({ name, status }: AgentEntry, finishedAt: Date | null): strin
     : `${name} started and made a session: nothing to do.`;
 }
 
+/**
+ * Requests a probe of each named agent, unless a probe of the agent has not ended. Does nothing before the first worker
+ * has started.
+ */
 export async function askForProbes(
   deps: SnapshotDeps,
   names: readonly string[],
@@ -160,8 +164,8 @@ async function askForProbe({ sql, temporal }: SnapshotDeps, { agent, projectId, 
         workflowId: probeWorkflowId(snapshotId),
         args: [{ snapshotId, host }],
         workflowTaskTimeout: WORKFLOW_TASK_TIMEOUT,
-        // If no worker takes the probe within this time, it ends, and the next reader of the snapshot requests another
-        // one.
+        // If no worker takes the probe within this time, the workflow ends, and the next reader of the snapshot
+        // requests another probe.
         workflowExecutionTimeout: '2m',
         workflowIdConflictPolicy: 'USE_EXISTING',
       }),

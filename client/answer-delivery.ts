@@ -44,9 +44,9 @@ export class AnswerDelivery {
   }
 
   /**
-   * Starts the delivery in the background, one at a time, so that a Temporal server that hangs does not delay intake.
-   * Intake must not call it in every pass: the end of the background work starts the next pass, so intake would never
-   * pause.
+   * Starts the delivery in the background, one delivery at a time, so that a Temporal server that hangs does not delay
+   * intake. Intake must not call this method in every pass: the end of the background work starts the next pass, so
+   * intake would never pause.
    */
   wakeRuns(): void {
     this.#again = true;

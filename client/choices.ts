@@ -1,7 +1,7 @@
 /**
  * Checks the choices of a task (model, mode, thinking option) against what its agent offers, before the task is
  * accepted. A choice is refused only if a probe that is not stale has found what the agent offers, and the choice is
- * not part of it.
+ * not in this offer.
  *
  * Not covered: rows that other programs insert. The agent of such a task refuses a choice that it does not offer
  * (`option_not_available`).
@@ -26,7 +26,9 @@ export interface ChoicesOf {
   readonly agent: string;
   readonly projectId: ProjectId;
   readonly choices: Choices;
-  /** The task continues a conversation. If the task names no model, the model of that conversation applies. */
+  /**
+   * Whether the task continues a conversation. If it does and names no model, the model of that conversation applies.
+   */
   readonly continues: boolean;
 }
 

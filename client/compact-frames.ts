@@ -21,7 +21,7 @@ export interface CompactionDeps {
   readonly signal: AbortSignal;
 }
 
-/** Resolves when `signal` is aborted and the current batch is done. Never rejects. */
+/** Compacts at intervals until `signal` is aborted. Resolves when the current batch is done. Never rejects. */
 export async function keepCompacting({ sql, log, signal }: CompactionDeps): Promise<void> {
   const stopped = (): boolean => signal.aborted;
   while (!stopped()) {

@@ -30,12 +30,12 @@ export interface LonghaulOptions {
   readonly historyRetentionDays?: number;
   /** The name of these connections in Postgres' view pg_stat_activity. */
   readonly applicationName: string;
-  /** The maximum number of Postgres connections, not counting the listening one. */
+  /** The maximum number of Postgres connections, not counting the connection that listens for notifications. */
   readonly connections?: number;
 }
 
 /**
- * Returns without connecting: each connection is made at its first use, so this call cannot fail. Each connection
+ * Creates the connections, but makes each of them only at its first use, so this call cannot fail. Each connection
  * recovers after an outage.
  */
 export function openLonghaul(options: LonghaulOptions): Longhaul {

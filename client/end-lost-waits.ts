@@ -1,8 +1,8 @@
 /**
  * Cancels runs that wait for a provider's limit or for an answer although another program has made their task's row
- * final or deleted it. While an agent works, the dispatch step checks the row. A wait of the workflow does not check
- * it, and may take days. Such a run gets a cancel signal; its closing steps store what the agent wrote and free the
- * worktree.
+ * final or deleted it. While an agent works, the dispatch step checks the row. While the workflow waits, which may take
+ * days, it does not check the row. Such a run gets a cancel signal; its closing steps store what the agent wrote and
+ * free the worktree.
  */
 import type { Client } from '@temporalio/client';
 import { openTasks } from '../store/queue.ts';
@@ -17,7 +17,7 @@ const LIST_MS = 10_000;
 const WAITING: readonly Phase[] = ['waiting_limit', 'waiting_permission'];
 const PREFIX = taskWorkflowId('' as TaskId);
 
-/** Returns the number of runs that were signalled. */
+/** Signals such runs. Returns the number of runs that were signalled. */
 export async function endLostWaits({ sql, temporal }: { sql: Sql; temporal: Client }): Promise<number> {
   const waiting = await temporal.withDeadline(Date.now() + LIST_MS, () => waitingTasks(temporal));
   const open = new Set(await openTasks(sql, waiting));

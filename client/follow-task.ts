@@ -69,8 +69,8 @@ export async function* followTask(
 }
 
 /**
- * Returns the frames of a task that are not part of this snapshot's messages, oldest first: warnings, states,
- * questions. Returns none while the database is unavailable.
+ * Returns the task's frames up to the snapshot that are not part of the snapshot's messages, the oldest first: for
+ * example warnings, states and permission requests. Returns none while the database is unavailable.
  */
 export async function framesOutsideMessages(
   sql: Sql,

@@ -50,8 +50,8 @@ export interface BusyOptions {
 
 /**
  * Waits for a database server whose process runs but does not respond yet, because it is overloaded, suspended or
- * starting. Returns the server's pid if it has not responded within the timeout. Returns `undefined` if the server
- * responds, refuses, or does not run; `checkDatabase` then tells which.
+ * starting. Returns the server's pid if the server has not responded within the timeout. Returns `undefined` if the
+ * server responds, refuses, or does not run; `checkDatabase` then shows which of these is the case.
  */
 export async function waitWhileBusy(
   sql: Sql,

@@ -25,8 +25,8 @@ import { type IntakeLog, TemporalHealth } from './temporal-health.ts';
 const SWEEP_MS = 5_000;
 const COMPARE_RUNS_MS = 60_000;
 /**
- * Delay between the notification of a cancel request and intake's signal. The process that stored the request signals
- * it itself within this time.
+ * Delay between the notification of a cancel request and intake's signal. Within this time the process that stored the
+ * request signals the run itself.
  */
 const CANCEL_GRACE_MS = 1_100;
 /**
@@ -44,8 +44,8 @@ export interface IntakeOptions {
   readonly temporalContent?: TemporalContent;
   readonly log: IntakeLog;
   /**
-   * When it is aborted, intake claims no more tasks. `ended` resolves when the tasks that are being started have
-   * started.
+   * When this signal is aborted, intake claims no more tasks. `ended` resolves when the tasks that are being started
+   * have started.
    */
   readonly signal: AbortSignal;
 }

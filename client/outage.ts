@@ -3,7 +3,10 @@ import { isConnectionLoss } from '../store/sql.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { isTemporalUnavailable } from './temporal.ts';
 
-/** Returns `undefined` if the error is neither an outage of a service nor an error of Longhaul. */
+/**
+ * Returns an error of Longhaul unchanged, and an outage of a service as `service_unreachable`. Returns `undefined` for
+ * any other error.
+ */
 export function serviceFailure(error: unknown): LonghaulError | undefined {
   if (error instanceof LonghaulError) return error;
   const who = isConnectionLoss(error) ? 'Postgres' : isTemporalUnavailable(error) ? 'Temporal' : undefined;

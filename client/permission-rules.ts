@@ -63,7 +63,7 @@ function missingPlace(place: RuleTarget): LonghaulError {
   return new LonghaulError('project_not_found', `There is no project ${place.projectId}.`);
 }
 
-/** Returns the values of a rule that it checked. Fails with `invalid_input`. */
+/** Checks the values of a rule and returns them. Fails with `invalid_input`. */
 export function checkedMatch({
   tool_kind = null,
   path_glob = null,

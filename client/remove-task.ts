@@ -9,8 +9,8 @@ export type RemovedTask = Omit<Extract<TaskRemoval, { kind: 'removed' }>, 'kind'
 
 /**
  * Removes the task's row, messages, frames and change. The commit of its result stays in the repository. Fails with
- * `task_not_found`, with `task_open` if the task has not ended, and with `session_at_work` if another task of its
- * session is running.
+ * `task_not_found`, with `task_open` if the task has not ended, with `session_at_work` if another task of its session
+ * is running, and with `change_decided` if an action on its change has not ended.
  */
 export async function removeTask({ sql }: { readonly sql: Sql }, id: TaskId): Promise<RemovedTask> {
   const taskId = parseId('task', id);

@@ -23,7 +23,10 @@ export class RepeatedSignals<Item> {
     this.#options = options;
   }
 
-  /** `open`: all items whose runs are to be signalled. Items that are no longer among them are forgotten. */
+  /**
+   * Signals those runs that are due. `open`: all items whose runs must be signalled until they are no longer in this
+   * list. For an item that is no longer in the list, the time of its last signal is forgotten.
+   */
   async send(open: readonly Item[]): Promise<void> {
     const { health, againMs, keyOf, signal, failure } = this.#options;
     const now = Date.now();

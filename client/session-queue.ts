@@ -112,8 +112,7 @@ export async function resolveSession({ sql }: Deps, text: string): Promise<Sessi
 }
 
 /**
- * Throws the error for a transition that lost its compare-and-set. The message names the state that the task has
- * instead.
+ * Throws an error if the transition lost its compare-and-set. The message names the state that the task has instead.
  */
 function refuseLost(taskId: TaskId, transition: Transition, what: string): void {
   if (transition.kind === 'moved') return;

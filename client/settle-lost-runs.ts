@@ -51,8 +51,8 @@ export async function settleLostRuns(deps: SettleDeps): Promise<number> {
 }
 
 /**
- * Settles one task. If this task cannot be settled, the other tasks are still settled. If Temporal is unavailable, it
- * rethrows, because no row can be settled.
+ * Settles one task. If this task cannot be settled, the other tasks are still settled. If Temporal is unavailable, the
+ * error is thrown, because then no task can be settled.
  */
 async function tryToSettle(deps: SettleDeps, run: OpenRun): Promise<boolean> {
   try {

@@ -35,7 +35,7 @@ export interface RunOptions {
   readonly temporalContent?: TemporalContent;
 }
 
-/** Returns the id of the run, also if the run existed before. */
+/** Starts the run of a claimed task and returns the run's id. If the run existed before, returns the id of that run. */
 export async function startRun(client: Client, claimed: ClaimedTask, place: RunOptions): Promise<string> {
   const { host, temporalContent = 'full' } = place;
   const task = temporalContent === 'none' ? { ...claimed, project: null, agent: null, input: null } : claimed;

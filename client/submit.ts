@@ -320,7 +320,10 @@ async function projectPathText(db: Db, id: ProjectId): Promise<string> {
   return project?.path ?? project?.name ?? id;
 }
 
-/** If the session exists, the user message is inserted in one transaction with the task. */
+/**
+ * Inserts the user message of a task that continues a session, in the transaction that inserts the task. Returns the
+ * message's chat, which is created if the session has none.
+ */
 async function addToSession(
   tx: Tx,
   at: SessionAndChat & { taskId: TaskId; input: string; agent: ListedAgent | undefined },

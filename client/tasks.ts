@@ -99,7 +99,10 @@ type LinkedFacts = Pick<TaskView, 'id' | 'run_id' | 'session_id' | 'state' | 'ca
 
 const DAY_MS = 86_400_000;
 
-/** Returns `undefined` if the task is open, or if the retention of histories is not known. */
+/**
+ * Returns the time until which Temporal keeps the history. Returns `undefined` if the task is open, or if the retention
+ * of histories is not known.
+ */
 function historyKeptUntil(endedAt: string | null, days: number | undefined): Date | undefined {
   const ms = endedAt === null || days === undefined ? Number.NaN : Date.parse(endedAt) + days * DAY_MS;
   const until = new Date(ms);

@@ -24,7 +24,7 @@ export class TemporalHealth {
     this.#log = log;
   }
 
-  /** Why Temporal cannot be used. `undefined` if the last call or probe succeeded. */
+  /** Why Temporal cannot be used. `undefined` if Temporal can be used, as far as the last call or probe showed. */
   get trouble(): string | undefined {
     return this.#trouble;
   }
@@ -47,8 +47,8 @@ export class TemporalHealth {
   }
 
   /**
-   * Probes until Temporal responds, then returns true. Returns false if `signal` is aborted first. Never rejects. Only
-   * one probe runs at a time.
+   * Probes until Temporal responds, then returns true. Returns false if `signal` is aborted first. Never rejects. The
+   * caller must start no second probe while `isProbing` is true.
    */
   async probe(signal: AbortSignal): Promise<boolean> {
     this.#probing = true;

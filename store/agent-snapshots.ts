@@ -1,6 +1,6 @@
 /**
- * Stores what each agent offers, as the newest probe found it. A requested probe is claimed by a compare-and-set, so
- * that many readers of a stale snapshot start only one probe. Probes are numbered when they begin.
+ * Stores what each agent offers, as the newest probe of the agent found it. A requested probe is claimed by a
+ * compare-and-set, so that many readers of a stale snapshot start only one probe. Probes are numbered when they begin.
  *
  * Must never happen: an older probe overwrites the result of a newer one; a failed probe removes what an earlier one
  * found.
@@ -23,7 +23,7 @@ import { wellFormed } from './well-formed.ts';
 
 /** A snapshot older than this is still returned, but a new probe is requested. */
 const STALE_S = 300;
-/** A probe takes at most 30 s. If it has stored no result after this time, it was lost with its worker. */
+/** A probe takes at most 30 s. If a probe has stored no result after this time, it counts as lost with its worker. */
 const LOST_S = 90;
 
 export interface AgentSnapshot {
@@ -55,8 +55,8 @@ export interface AgentSnapshot {
 }
 
 /**
- * Returns the agents with these names, or all listed agents and the native one if `names` is null, sorted by name. It
- * uses one statement.
+ * Returns the snapshots of the agents with these names, sorted by name. If `names` is null, it returns those of all
+ * listed agents and of the native agent. Runs one statement.
  */
 export async function agentSnapshots(
   db: Db,
@@ -88,7 +88,10 @@ export async function agentSnapshots(
   ];
 }
 
-/** SQL condition: a probe was requested and has not ended. */
+/**
+ * SQL condition: a probe was requested less than LOST_S seconds ago and has not ended. `s` is the row of
+ * `agent_snapshots`.
+ */
 const loading = (db: Db) => db`
   coalesce(s.requested_at > coalesce(s.finished_at, '-infinity')
            AND s.requested_at > now() - make_interval(secs => ${LOST_S}), false)`;
@@ -99,8 +102,8 @@ export interface SnapshotKey {
 }
 
 /**
- * Claims the next probe and returns the id of its row. Returns undefined if an earlier probe was requested and has not
- * ended.
+ * Claims the next probe and returns the id of its row. Returns undefined if an earlier probe was requested and has
+ * neither ended nor been lost.
  */
 export async function claimProbe(db: Db, { agent, projectId }: SnapshotKey): Promise<string | undefined> {
   const [row] = await db<{ id: string }[]>`

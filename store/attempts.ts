@@ -26,8 +26,8 @@ export interface TakeTurn {
   readonly taskId: TaskId;
   readonly attempt: number;
   /**
-   * The number of waits for a limit or an answer that the run knows of. If the table records one more, that result did
-   * not reach Temporal.
+   * The number of waits for a limit or an answer that the run knows of. If the table records one wait more, the outcome
+   * of that wait did not reach Temporal.
    */
   readonly waits?: TurnSoFar['waits'];
   readonly runId: string;
@@ -42,6 +42,7 @@ export interface TakeTurn {
 
 /** The result of an attempt's request for the turn. */
 export type TakenTurn =
+  /** The row of the task or of its session was deleted. */
   | { readonly kind: 'gone' }
   /** A cancel was requested. The caller must start no agent, because the cancel signal is about to reach the run. */
   | { readonly kind: 'cancel_requested' }
@@ -75,7 +76,7 @@ export interface EarlierAttempt {
   readonly error_code: ErrorCode | null;
   /**
    * The outcome with which the attempt suspended the turn until a limit was lifted or an answer arrived. Null if the
-   * attempt did not suspend it.
+   * attempt did not suspend the turn.
    */
   readonly outcome: DispatchResult | null;
 }
@@ -183,8 +184,8 @@ function outcomeToRepeat(attempts: readonly EarlierAttempt[], waits: number): Di
 /**
  * Returns the number of this attempt. It is Temporal's own number, unless the table has a newer attempt. If the worker
  * of that newer attempt is alive, that attempt keeps the turn and this one gets no number. If the worker is dead or the
- * attempt has ended, Temporal lost the attempt: a power failure undoes Temporal's last commits, while Postgres keeps
- * its own. Then this attempt gets the number after it.
+ * newer attempt has ended, Temporal lost the newer attempt: a power failure undoes Temporal's last commits, while
+ * Postgres keeps its own. Then this attempt gets the number after that of the lost one.
  */
 function numberOf(turn: TakeTurn, newest: KnownAttempt | undefined): number | undefined {
   if (!newest || (newest.run_id === turn.runId && newest.attempt <= turn.attempt)) return turn.attempt;

@@ -2,7 +2,7 @@
  * Stores the agents that tasks may name. A row that a starting worker inserted belongs to `longhaul`, a row that
  * `longhaul agents add` inserted belongs to `user`, and any other row belongs to another program. Must never happen: a
  * row of another owner is changed or deleted without a request. If a user or a program sets install_path in a row of
- * `longhaul`, the row belongs to them from then on.
+ * `longhaul`, the row belongs to that user or program from then on.
  */
 import type { TaskId } from '../contract/ids.ts';
 import type { Db } from './sql.ts';
@@ -35,7 +35,7 @@ export async function listAgent(db: Db, agent: Omit<ListedAgent, 'install_path'>
 
 /**
  * Removes the row of an agent whose program a worker does not find, if a worker inserted the row. The row stays while
- * an open task names the agent.
+ * an open task names the agent, and if it has an install_path. Returns whether the row was removed.
  */
 export async function unlistMissing(db: Db, name: string): Promise<boolean> {
   const rows = await db`

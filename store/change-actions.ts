@@ -33,7 +33,7 @@ export interface ActionRequest {
 
 export type RequestedAction =
   | { readonly kind: 'missing' }
-  /** The action is new, or an equal action has not ended, and its id is returned. */
+  /** `actionId` is the id of the new action, or of an equal action that has not ended. */
   | { readonly kind: 'requested'; readonly actionId: ActionId }
   /** Another action on the change has not ended. */
   | { readonly kind: 'busy'; readonly action: ActionRow }
@@ -97,7 +97,7 @@ export function requestAction(sql: Sql, { changeId, kind, target, by }: ActionRe
 
 const isFrom = (kind: ActionKind, state: string): boolean => (ACTIONS[kind].from as readonly string[]).includes(state);
 
-/** Rejects a change. No step is needed, because no file changes. */
+/** Rejects a change. No step of a workflow is needed, because no file changes. */
 export function rejectChange(
   sql: Sql,
   { changeId, by }: Pick<ActionRequest, 'changeId' | 'by'>,
@@ -143,7 +143,7 @@ async function movedOrNow(db: Db, id: ActionId, rows: readonly unknown[]): Promi
   return { kind: 'superseded', state: now?.state };
 }
 
-/** Stores the journal. Only after this may files be written. */
+/** Stores the journal. Files may be written only after the journal is stored. */
 export async function storeJournal(db: Db, id: ActionId, journal: object): Promise<ActionMove> {
   const rows = await db`
     UPDATE change_actions SET state = 'writing', journal = ${db.json(journal as never)}, error_code = NULL, message = NULL
@@ -183,7 +183,7 @@ export async function refuseAction(db: Db, id: ActionId, failure: ActionFailure)
   return movedOrNow(db, id, rows);
 }
 
-/** Ends an action whose files are all written. The change is then applied or undone. */
+/** Ends an action whose files are all written, and makes the change applied or undone. */
 export function finishAction(sql: Sql, id: ActionId): Promise<ActionMove> {
   return sql.begin(async (tx) => {
     const [known] = await tx<{ change_id: ChangeId }[]>`SELECT change_id FROM change_actions WHERE id = ${id}`;

@@ -1,6 +1,6 @@
 /**
- * The NOTIFY channels. A notification only wakes its reader. It may be lost, so the reader uses its payload only as a
- * hint and reads the rows.
+ * The NOTIFY channels. A notification only wakes its reader. It may be lost, so the reader uses the notification's
+ * payload only as a hint and reads the rows.
  */
 
 /** Announces new frames. The payload is `<session id> <last seq>`. */

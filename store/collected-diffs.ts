@@ -1,4 +1,4 @@
-/** Stores the result of the step diff worktree until the step queue change makes it the task's change. */
+/** Stores the result of the step `diffWorktree` until the step `queueChange` makes this result the task's change. */
 import type { ChangeId, SessionId, TaskId } from '../contract/ids.ts';
 import { appendKeyed } from './append-frames.ts';
 import { idOf } from './ids.ts';
@@ -26,7 +26,7 @@ export async function storeDiff(db: Db, taskId: TaskId, base: string, found: Dif
           deletions = EXCLUDED.deletions, ignored_files = EXCLUDED.ignored_files`;
 }
 
-/** Returns whether the task's diff is stored: as its change, or in `collected_diffs` for the step queue change. */
+/** Returns whether the task's diff is stored: as its change, or in `collected_diffs` for the step `queueChange`. */
 export async function hasDiff(db: Db, taskId: TaskId): Promise<boolean> {
   const rows = await db`
     SELECT FROM pending_changes WHERE task_id = ${taskId}

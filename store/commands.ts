@@ -4,8 +4,8 @@ import type { AgentCommand } from '../contract/vocabulary.ts';
 import type { Db } from './sql.ts';
 
 /**
- * Parses a JSON column with commands. It omits elements without a `name`, because any program may write any JSON to a
- * row.
+ * Parses a JSON column with commands. Elements without a `name` are omitted, because any program may write any JSON to
+ * a row.
  */
 export function commandsIn(value: unknown): AgentCommand[] {
   if (!Array.isArray(value)) return [];

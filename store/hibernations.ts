@@ -9,7 +9,7 @@ export interface HibernationToEnd {
 }
 
 /**
- * Returns the hibernating tasks that need an agent again. This is so if a request has an answer that no agent has
+ * Returns the hibernating tasks that need an agent again. A task needs one if a request has an answer that no agent has
  * received, if the timeout of a request has passed, or if no request waits any more because another program deleted or
  * changed its row. In the last case the agent asks again. A task that was woken is not returned: it is `queued`, and
  * then has a newer attempt.

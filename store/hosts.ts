@@ -7,6 +7,7 @@ import type { Sql } from './sql.ts';
 
 const ADVISORY_LOCK = 4_706_002;
 
+/** Inserts the host if the database has no host yet. Fails with `invalid_input` if the database serves another host. */
 export async function claimHost(sql: Sql, name: string): Promise<void> {
   await sql.begin(async (tx) => {
     await tx`SELECT pg_advisory_xact_lock(${ADVISORY_LOCK})`;

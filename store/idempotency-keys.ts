@@ -28,7 +28,10 @@ export async function findKey(db: Db, key: string): Promise<KnownKey | undefined
   return row;
 }
 
-/** Inserts the key. Returns false if another request has it. Waits for a transaction that is inserting the same key. */
+/**
+ * Inserts the key. Returns false if another request has the key. Waits for a transaction that is inserting the same
+ * key.
+ */
 export async function takeKey(tx: Tx, { key, fingerprint }: IdempotencyKey, taskId: TaskId): Promise<boolean> {
   await tx`
     DELETE FROM idempotency_keys WHERE key IN (

@@ -27,7 +27,10 @@ interface Made {
   readonly change: ChangeId;
 }
 
-/** Returns the id of the row that has this role for the task. It is derived from both, so it is always the same. */
+/**
+ * Returns the id of the row that has this role for the task. The id is derived from the task's id and the role, so it
+ * is always the same.
+ */
 export function idOf<Role extends keyof Made>(taskId: TaskId, role: Role): Made[Role] {
   return uuidv5(taskId, role) as Made[Role];
 }

@@ -39,7 +39,9 @@ export async function projectPaths(db: Db): Promise<string[]> {
 
 export interface WaitingTasks {
   readonly open: number;
-  /** Tasks that have not started, although no earlier task of their session is open and its queue is not held. */
+  /**
+   * Tasks that have not started, although no earlier task of their session is open and the session's queue is not held.
+   */
   readonly unstarted: readonly TaskId[];
   /** Tasks that have started and wait for an agent slot. */
   readonly queued: readonly TaskId[];

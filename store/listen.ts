@@ -21,7 +21,7 @@ export interface ListenOptions {
 }
 
 export interface Listener {
-  /** Resolves when the connection listens for the first time, or when it is closed before. Never rejects. */
+  /** Resolves when the connection listens for the first time, or when the listener is closed before. Never rejects. */
   readonly listening: Promise<void>;
   close(): Promise<void>;
 }

@@ -44,7 +44,7 @@ export interface TaskToOpen {
   readonly project_found: boolean;
   readonly project_path: string | null;
   readonly supports_acp: boolean | null;
-  /** Whether the task's agent is a row of available_agents. */
+  /** Whether `available_agents` has a row for the task's agent. */
   readonly listed: boolean;
   /** Whether a user has disabled the agent that does the task. */
   readonly disabled: boolean;

@@ -58,6 +58,7 @@ const SHOWN_CHARS = 5_000;
 export const shownText = (db: Db, from: string, ...columns: readonly string[]) =>
   columns.map((column) => db`left(${db(from)}.${db(column)}::text, ${SHOWN_CHARS}) AS ${db(column)},`);
 
+/** Returns one page of the rows that the statement selected, without the additional row and the additional column. */
 export function cutPage<Row extends { readonly id: string; readonly page_at: number }>(
   rows: readonly Row[],
   { limit }: PageRange,

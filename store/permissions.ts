@@ -51,8 +51,8 @@ export type OpenedPermission =
   | { readonly kind: 'found'; readonly id: PermissionId };
 
 /**
- * Finds the request that an earlier attempt left open, if it is equal; otherwise opens a new one. Unequal requests of
- * earlier attempts become superseded, because their agent no longer waits for them.
+ * Finds the request that an earlier attempt left open, if that request is equal; otherwise opens a new one. Unequal
+ * requests of earlier attempts become superseded, because their agent no longer waits for them.
  */
 export async function openPermission(sql: Sql, request: PermissionRequest): Promise<OpenedPermission> {
   const { taskId, sessionId, attempt } = request;
@@ -250,8 +250,8 @@ async function keepAlways(
 }
 
 /**
- * Parses the column `always`, which may have any JSON, because other programs may write rows. It omits a match without
- * a path and a command, because such a rule would allow everything.
+ * Parses the column `always`, which may have any JSON, because other programs may write rows. A match without a path
+ * and a command is omitted, because such a rule would allow everything.
  */
 function matchesIn(always: unknown): RuleMatch[] {
   const list: unknown[] = Array.isArray(always) ? always : [];
@@ -271,8 +271,8 @@ const optionIds = (options: unknown): string[] =>
   );
 
 /**
- * Records that the answer is delivered, before the agent gets it. Returns false if the attempt is outdated, or if
- * another attempt delivered the answer.
+ * Records that the answer is delivered, before the agent gets the answer. Returns false if the attempt is outdated, or
+ * if another attempt delivered the answer.
  */
 export async function deliverAnswer(
   sql: Sql,

@@ -1,6 +1,6 @@
 /**
  * Checks that a project lies in one of the configured folders (LONGHAUL_PROJECT_ROOTS). All code that is about to use a
- * project's folder calls it, so the check holds for each way to submit a task.
+ * project's folder makes this check, so the check holds for each way to submit a task.
  */
 import { realpath } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';

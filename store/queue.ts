@@ -151,7 +151,10 @@ export async function releaseClaim(db: Db, taskId: TaskId): Promise<Transition> 
   return transitionOf(db, taskId, rows);
 }
 
-/** The reason may have any length in the row. It is cut, because a signal's payload and a summary are limited. */
+/**
+ * SQL: the reason of the cancel request. A reason may have any length in the row. It is cut here, because Temporal
+ * limits a signal's payload and a summary.
+ */
 const reason = (db: Db) => db`left(cancel_reason, 400)`;
 
 export interface CancelRequest {

@@ -6,8 +6,9 @@ import type { Tx } from './sql.ts';
 export type TaskRemoval =
   | { readonly kind: 'missing' }
   /**
-   * The task has not ended, or another task of its session is claimed. The frames of that other task would be removed,
-   * too.
+   * The task has not ended (`task_open`), or another task of its session is claimed and has not ended
+   * (`session_at_work`). In the second case the removal would raise `compacted_seq` while that other task appends
+   * frames.
    */
   | {
       readonly kind: 'refused';
@@ -24,19 +25,20 @@ export type TaskRemoval =
     };
 
 /**
- * Removes the task's row with its messages, frames, change, attempts and permissions. Also removes the session if no
- * task remains in it. The same transaction raises `compacted_seq`, so a follower whose position is below the removed
- * frames gets a snapshot, as after compaction.
+ * Removes the task's row with its messages, frames, change, attempts and permissions. Also removes the session if
+ * neither a task nor a message remains in it. Otherwise the same transaction raises `compacted_seq`, so a follower
+ * whose position is below the removed frames gets a snapshot, as after compaction.
  */
 export async function removeTaskRow(tx: Tx, taskId: TaskId): Promise<TaskRemoval> {
   const [place] = await tx<{ session_id: SessionId | null; state: string }[]>`
     SELECT session_id, state FROM tasks WHERE id = ${taskId}`;
   if (!place) return { kind: 'missing' };
   const { session_id: sessionId } = place;
-  // All other code locks an open task before its session. A final state does not change.
+  // All other code locks an open task before its session. This task is final, and a final state does not change, so its
+  // session may be locked first.
   if (!isFinalState(place.state)) return { kind: 'refused', why: 'task_open', state: place.state };
-  // A frame writer, or a claim of another task of the session, also locks this row. So they wait for this transaction,
-  // or it waits for them.
+  // A frame writer, or a claim of another task of the session, also locks the session's row. So they wait for this
+  // transaction, or it waits for them.
   if (sessionId) await tx`SELECT FROM sessions WHERE id = ${sessionId} FOR UPDATE`;
   const [task] = await tx<{ path: string | null }[]>`
     SELECT (SELECT p.path FROM projects p WHERE p.id = t.project_id) AS path FROM tasks t WHERE t.id = ${taskId} FOR UPDATE`;

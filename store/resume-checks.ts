@@ -8,7 +8,10 @@ import type { ListedAgent } from './available-agents.ts';
 import type { Db } from './sql.ts';
 import { wellFormed } from './well-formed.ts';
 
-/** A check takes at most two minutes. If it has stored no result after this time, it was lost with its worker. */
+/**
+ * A check takes at most two minutes. If a check has stored no result after this time, it counts as lost with its
+ * worker.
+ */
 const LOST_S = 600;
 /** A check whose result is `unknown` is made again after this time, because it prompts a model, which may cost money. */
 const REPEATED_S = 24 * 3_600;
@@ -19,7 +22,7 @@ export interface ResumeCheckKey {
   readonly version: string;
 }
 
-/** Returns true if the caller must make the check now. */
+/** Claims the check. Returns true if the caller must make the check now. */
 export async function claimResumeCheck(db: Db, { agent, version }: ResumeCheckKey): Promise<boolean> {
   const rows = await db`
     INSERT INTO resume_checks AS c (agent, version) VALUES (${agent}, ${version})
@@ -45,7 +48,9 @@ export async function storeResumeCheck(
      WHERE agent = ${agent} AND version = ${version} AND result IS NULL`;
 }
 
-/** Deletes the results of an agent, so that its next probe starts a check: a user has changed the agent. */
+/**
+ * Deletes the results of an agent after a user has changed the agent, so that the agent's next probe starts a check.
+ */
 export async function forgetResumeChecks(db: Db, agent: string, which: 'all' | 'failed' = 'all'): Promise<void> {
   await db`
     DELETE FROM resume_checks WHERE agent = ${agent} AND (${which} = 'all' OR result IN ('no', 'unknown'))`;
@@ -56,7 +61,10 @@ export interface CheckedAgent {
   readonly version: string;
 }
 
-/** The agent of a probe's row. Undefined: the row was deleted, or the agent is no longer listed, or no longer for ACP. */
+/**
+ * Returns the agent of a probe's row. Undefined if the row was deleted, or if the agent is no longer listed or no
+ * longer uses ACP.
+ */
 export async function checkedAgent(db: Db, snapshotId: string): Promise<CheckedAgent | undefined> {
   const [row] = await db<(ListedAgent & { version: string })[]>`
     SELECT a.name, a.supports_acp, a.install_path, coalesce(s.offer->>'version', '') AS version

@@ -27,7 +27,7 @@ export interface IdCandidate {
   readonly label: string | null;
 }
 
-/** `begins` has hexadecimal digits and dashes. */
+/** `begins` contains only hexadecimal digits and dashes. */
 export type WantedIds = ({ readonly is: string } | { readonly begins: string }) & { readonly limit: number };
 
 /** Returns the ids that match, the newest row first. */

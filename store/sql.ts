@@ -16,9 +16,9 @@ export interface ConnectOptions {
 
 /**
  * Connects at the first query. An int8 arrives as a number here, not as the driver's string, because sequence numbers
- * and counts stay far below 2^53: a session with 10,000 frames a second reaches that after 28,000 years. A larger
- * number of another program is read as the limit. The limit can be written back, unlike the double that is nearest to
- * the number.
+ * and counts stay far below 2^53: a session with 10,000 frames a second reaches that after 28,000 years. A number
+ * beyond ±(2^53 - 1), which only another program can have stored, is read as that limit. Unlike the double that is
+ * nearest to such a number, the limit can be written back.
  */
 export function connect(databaseUrl: string, options: ConnectOptions = {}): Sql {
   refuseUnpatched(postgres);
@@ -70,8 +70,8 @@ export function sqlCode(error: unknown): string | undefined {
 }
 
 /**
- * Returns whether the statement may succeed on a new connection or in a second try. Whether it had its effect is not
- * known.
+ * Returns whether the statement may succeed on a new connection or if it is repeated. Whether the failed statement had
+ * its effect is not known.
  */
 export function isConnectionLoss(error: unknown): boolean {
   const code = sqlCode(error);

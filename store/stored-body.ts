@@ -55,7 +55,7 @@ function shortened(body: FrameBody): FrameBody | undefined {
   }
 }
 
-/** Returns the call with its title, kind and status, without its input and output. */
+/** Returns the tool call with its title, kind and status, without its input and output. */
 function outline({ tool_call_id, title, kind, status }: ToolCall): ToolCall {
   return { tool_call_id, title: head(title, 500), kind, status, locations: [], content: [] };
 }

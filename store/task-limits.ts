@@ -59,8 +59,8 @@ export function refuseInvalidTaskValues(values: TaskValues): void {
 }
 
 /**
- * Fails with `invalid_input` if the path is not absolute or too long. It does not check that the folder exists; the code
- * that reads the rows does.
+ * Fails with `invalid_input` if the path is not absolute or too long. Whether the folder exists is not checked here but
+ * by the code that reads the rows.
  */
 export function refuseInvalidProjectPath(path: string): void {
   if (!path.startsWith('/')) throw invalid(`project path: expected an absolute path, found ${shown(path)}.`);

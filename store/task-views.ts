@@ -92,8 +92,9 @@ const TEXTS =
 const NAME_CHARS = 5_000;
 
 /**
- * SQL: the phase that readers see. The column of a row that another program ended, or that an older version wrote, has
- * the last phase of the work; the final state is shown instead. `from` is the table's name in the statement.
+ * SQL: the phase that readers see. If a task is final, this is the final state: in the row of a task that another
+ * program ended, or that an older version wrote, the column `phase` still has the last phase of the work. `from` is the
+ * table's name in the statement.
  */
 export const shownPhase = (db: Db, from: string) => db`
   CASE WHEN ${db(from)}.state = ANY (${[...FINAL_STATES]}) THEN ${db(from)}.state ELSE left(${db(from)}.phase, ${NAME_CHARS}) END AS phase`;
@@ -131,8 +132,8 @@ export const ranIn = (db: Db, tasks: string) => db`
     ORDER BY a.attempt DESC LIMIT 1) AS ran`;
 
 /**
- * SQL: the warnings of the task's steps. The query is fast, because a session has few frames with keys and these have
- * an index of their own.
+ * SQL: the warnings of the task's steps. The query is fast, because a session has few frames with keys and these frames
+ * have an index of their own.
  */
 const warnings = (db: Db) => db`
   array_remove(ARRAY[t.choices_note], NULL) || ARRAY(SELECT left(coalesce(f.body ->> 'message', ''), ${WARNING_CHARS}) FROM frames f

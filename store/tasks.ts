@@ -63,7 +63,7 @@ export async function begin(
 
 /**
  * Records that the worktree exists. The first base stays in the row, so that a step that runs again finds the same
- * base. It appends no frame, because the phase does not change.
+ * base. No frame is appended, because the phase does not change.
  */
 export async function storeWorktree(
   db: Db,
@@ -85,7 +85,10 @@ export async function enterCollecting(tx: Tx, taskId: TaskId): Promise<Transitio
   return transition;
 }
 
-/** Records that the worktree is being removed. It appends no frame, because the end follows at once with a frame. */
+/**
+ * Records that the worktree is being removed. No frame is appended, because the task's end follows at once with a
+ * frame.
+ */
 export async function enterCleaning(db: Db, taskId: TaskId): Promise<Transition> {
   const rows = await db<{ session_id: SessionId | null }[]>`
     UPDATE tasks SET phase = 'cleaning' WHERE id = ${taskId} AND state = ANY (${OPEN}) RETURNING session_id`;
@@ -131,7 +134,7 @@ async function appendPhase(tx: Tx, transition: Transition, { taskId, key, ...bod
 }
 
 /**
- * Stores the cancel request. If there was an earlier request, its time and reason stay. It appends no frame, because
+ * Stores the cancel request. If there was an earlier request, its time and reason stay. No frame is appended, because
  * the request has no effect until intake and the workflow act on it.
  */
 export async function requestCancel(db: Db, taskId: TaskId, reason: string | undefined): Promise<Transition> {

@@ -1,6 +1,6 @@
 /**
- * Transitions of rows. Each transition is a compare-and-set: the statement names the state that it expects. It appends
- * its frame in the same transaction, under a key, so that a step that runs again appends none.
+ * Transitions of rows. Each transition is a compare-and-set: the statement names the state that it expects. The
+ * transition appends its frame in the same transaction, under a key, so that a step that runs again appends none.
  */
 import type { SessionId, TaskId } from '../contract/ids.ts';
 import { FINAL_STATES } from '../contract/task.ts';
@@ -31,7 +31,8 @@ export type Transition = TransitionMade | Superseded;
 export const isNotFinal = (db: Db) => db`(state IS NULL OR state <> ALL (${[...FINAL_STATES]}))`;
 
 /**
- * Returns whether an UPDATE of `tasks` found its row. `rows` are the rows that the UPDATE returned, with `session_id`.
+ * Returns the transition that an UPDATE of `tasks` made, or `superseded` if the UPDATE found no row in the expected
+ * state. `rows` are the rows that the UPDATE returned, with `session_id`.
  */
 export async function transitionOf(
   db: Db,

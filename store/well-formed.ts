@@ -7,10 +7,13 @@ export function wellFormedText(text: string): string {
 }
 
 /**
- * Does the same for all strings of a JSON value, including keys. Returns the value itself if nothing must be replaced.
+ * Converts all strings of a JSON value, including keys, as `wellFormedText` does. Returns the value itself if no string
+ * may need a replacement. Otherwise returns a copy, also if nothing was replaced: for example, if a text contains such
+ * an escape literally.
  */
 export function wellFormed<T>(value: T): T {
-  // This check is cheap: JSON.stringify writes both as \uXXXX escapes.
+  // JSON.stringify writes U+0000 and lone surrogates as \uXXXX escapes, so one search of its output finds whether a
+  // string may need a replacement.
   return /\\u(?:0000|d[89a-f])/i.test(JSON.stringify(value) ?? '') ? (cleaned(value) as T) : value;
 }
 

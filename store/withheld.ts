@@ -1,4 +1,4 @@
-/** Stores the text that a step must not pass to Temporal, for the step finish. */
+/** Stores the text that a step must not pass to Temporal. The step `finishTask` reads this text from the row. */
 import type { TaskId } from '../contract/ids.ts';
 import type { Db } from './sql.ts';
 import { wellFormedText } from './well-formed.ts';
