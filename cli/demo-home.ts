@@ -43,6 +43,7 @@ export interface DemoHome {
   remove(): Promise<void>;
 }
 
+/** Creates the folder of the home and returns its functions. Nothing runs before `start` is called. */
 export async function makeDemoHome(say: (line: string) => void): Promise<DemoHome> {
   const path = await realpath(await mkdtemp(join(tmpdir(), 'longhaul-demo-')));
   const env = demoEnvironment(path);

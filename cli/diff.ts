@@ -175,6 +175,7 @@ const STYLES: readonly (readonly [string, Style])[] = [
   ['@@', 'cyan'],
 ];
 
+/** Returns the diff with colours for its lines. Control characters of the diff are replaced. */
 export function coloured(diff: string, paint: Paint): string {
   const lines = visible(diff).split('\n');
   return lines

@@ -35,6 +35,10 @@ function keptLines(task: TaskDescription): string[] {
   ];
 }
 
+/**
+ * Returns how the task ended, what it left, and commands to continue or to see its change. `before`: the task on whose
+ * change its change is based. For a task that has not ended, returns one line with its state.
+ */
 export function endLines(task: TaskDescription, before?: TaskId): LiveLine[] {
   if (!isFinal(task.state)) return [ending(task)];
   const more: string[] = [];

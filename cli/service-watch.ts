@@ -21,6 +21,7 @@ export interface ServiceWatch {
   stop(): void;
 }
 
+/** Checks the parts every LOOK_MS until `stop` is called, and passes each change of availability to `say`. */
 export function watchServices(settings: Settings, say: (text: string) => void): ServiceWatch {
   const notify = makeChangeNotifier(say);
   // The absence of a part is reported only if the part was ready before, because a part that never ran here may run on

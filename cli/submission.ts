@@ -37,6 +37,7 @@ export async function inputFrom(typed: readonly string[]): Promise<string> {
   return input;
 }
 
+/** Submits the task. Fails with `invalid_input` if the text is empty or options do not fit together. */
 export async function submitFrom(
   context: CommandContext,
   typed: readonly string[],

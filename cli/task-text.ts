@@ -134,4 +134,5 @@ export function tableText(
   return tableLines(header, rows, { columns, paint }).join('\n');
 }
 
+/** Returns the first line that is not empty, without control sequences; an empty text if there is none. */
 export const firstLine = (text: string): string => harmless(text).trim().split('\n')[0] ?? '';

@@ -31,6 +31,7 @@ export function markTexts(program: Command, words: readonly string[]): string[] 
   });
 }
 
+/** Removes the mark that `markTexts` has put before the text. */
 export const unmarked = (word: string): string => (word.startsWith(MARK) ? word.slice(MARK.length) : word);
 
 /** Returns whether a word is text. `--name=value` of an existing option is not, even if the value contains spaces. */

@@ -128,6 +128,7 @@ export function wrapIndented(text: string, columns: number): string[] {
   return wrap(text.slice(margin.length), room).map((line) => margin + line);
 }
 
+/** Formats a duration, for instance `4.2 s`. */
 export function seconds(ms: number): string {
   if (ms < 10_000) return `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
   const whole = Math.round(ms / 1000);
