@@ -45,6 +45,7 @@ function maxOpenFiles(): number {
   return typeof soft === 'number' ? soft : Number.POSITIVE_INFINITY;
 }
 
+/** The open connections of an HTTP server, unproven and proven. Refuses unproven connections if there are too many. */
 export class Connections {
   readonly limits: ConnectionLimits;
   readonly #refuse: (socket: Socket) => void;

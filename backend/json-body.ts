@@ -5,6 +5,7 @@ import { jsonFault } from './json-fault.ts';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
+/** Replaces Fastify's body parsers by one that accepts only JSON in UTF-8, without compression, or an empty body. */
 export function acceptJsonOnly(server: FastifyInstance): void {
   const parseJson = server.getDefaultJsonParser('error', 'error');
   server.removeAllContentTypeParsers();

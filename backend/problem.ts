@@ -93,6 +93,9 @@ function problemOf(failure: LonghaulError, requestId: string, { status, errors }
   };
 }
 
+/**
+ * Logs the failure and sends it as a problem document. The error code determines the status, unless `options` has one.
+ */
 export function sendProblem(reply: FastifyReply, failure: LonghaulError, options: ProblemOptions = {}): FastifyReply {
   const { request } = reply;
   const body = problemOf(failure, request.id, options);

@@ -40,15 +40,18 @@ export const anyQuery = z.looseObject({});
 
 const MAX_LIMIT = 100;
 const DEFAULT_LIMIT = 20;
+/** Returns the schema of the parameter `limit`. `standard` is its default. */
 export const pageLimit = (standard: number) => z.coerce.number().int().min(1).max(MAX_LIMIT).default(standard);
 /** The query of every list that is read in pages. */
 export const pageQuery = {
   limit: pageLimit(DEFAULT_LIMIT),
   cursor: text(200).optional().describe('next_cursor of the previous page.'),
 };
+/** Returns the schema of one page of a list. */
 export const pageOf = <Item extends z.ZodType>(item: Item) =>
   z.object({ items: z.array(item), next_cursor: nullableText.describe('Null if this is the last page.') });
 
+/** Returns the schema of a response that is a problem document. */
 export const problemDocument = (description: string) => ({
   description,
   content: { 'application/problem+json': { schema: problem } },

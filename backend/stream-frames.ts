@@ -135,6 +135,7 @@ function watch(socket: WebSocket, limits: SocketLimits, tooSlow: () => void): (d
   };
 }
 
+/** Starts the closing handshake. A reason of more than REASON_BYTES is cut. */
 export function closeSocket(socket: WebSocket, code: number, reason: string): void {
   socket.close(code, Buffer.from(reason).subarray(0, REASON_BYTES).toString());
 }
