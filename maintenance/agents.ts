@@ -109,6 +109,7 @@ export interface SearchPaths {
 export const profilesOf = ({ settingsFile }: Pick<SearchPaths, 'settingsFile'>): AgentProfiles =>
   settingsFile === undefined ? CATALOG_ONLY : openProfiles(settingsFile);
 
+/** Describes the known and the listed agents, from the rows of the database. */
 export async function surveyAgents(sql: Sql, paths: SearchPaths): Promise<AgentInfo[]> {
   const [rows, removed] = await Promise.all([listAgents(sql), unlistedAgents(sql)]);
   return describeAgents(rows, removed, paths);

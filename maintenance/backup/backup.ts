@@ -24,6 +24,10 @@ import { bundleResults } from './results.ts';
 
 const run = promisify(execFile);
 
+/**
+ * Writes the backup of the embedded Postgres and the results to `wanted`. Fails with `invalid_input` if this file
+ * exists, if the home has no database, or if DATABASE_URL is set.
+ */
 export async function backUp(settings: Settings, wanted: string): Promise<Manifest> {
   if (settings.databaseUrl !== undefined) {
     throw new LonghaulError(

@@ -31,6 +31,7 @@ export const manifest = z.object({
 });
 export type Manifest = z.infer<typeof manifest>;
 
+/** Returns the paths of the backup's content in the folder where it is collected or unpacked. */
 export const contentsOf = (folder: string) => ({
   manifest: join(folder, 'manifest.json'),
   data: join(folder, 'data'),

@@ -23,6 +23,7 @@ export interface Restored {
   readonly lost: Readonly<Record<string, readonly string[]>>;
 }
 
+/** Creates the home from the backup `given`. Fails with `invalid_input` if the home has a database or is in use. */
 export async function restore(home: string, given: string): Promise<Restored> {
   const file = resolve(given);
   if (!(await exists(file))) throw new LonghaulError('invalid_input', `The backup ${file} does not exist.`);

@@ -246,6 +246,9 @@ async function checkBackend({ backend_url: url }: Status, health: Health): Promi
   }
 }
 
+/**
+ * Warns if the worker's environment, which agents get, differs from this shell's. Names the variables, never values.
+ */
 export function checkEnvironment(worker: NodeJS.ProcessEnv | undefined, shell: NodeJS.ProcessEnv): Check[] {
   if (!worker) return [];
   const names = differingVariables(worker, shell);

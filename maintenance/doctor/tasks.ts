@@ -32,6 +32,7 @@ export function checkTasks(waiting: WaitingTasks): Check[] {
   return checks.length > 0 ? checks : [ok('tasks', `${waiting.open} open, none waits for long`)];
 }
 
+/** Returns the short ids of the first SHOWN tasks, with `…` for the others. */
 export const idList = (tasks: readonly string[]): string =>
   tasks
     .slice(0, SHOWN)

@@ -97,6 +97,7 @@ export async function* removeLeftovers(leftovers: readonly Leftover[]): AsyncGen
   }
 }
 
+/** Returns what `longhaul gc --dry-run` reports of the leftover. Removes nothing. */
 export function plannedRemoval({ kind, name, reason, kept }: Leftover): HandledLeftover {
   return { kind, name, reason, outcome: kept === undefined ? 'would_remove' : 'kept', detail: kept ?? null };
 }

@@ -70,6 +70,7 @@ export async function hasRun(temporal: Client, id: TaskId): Promise<boolean> {
 
 export const taskLabel = (id: string): string => `task ${shortId(id)}`;
 
+/** Returns why something of the task is a leftover: the task has no row, or has ended. */
 export function reasonOf(id: string, where: Exclude<KnownTask, { kind: 'at_work' }>): string {
   return where.kind === 'gone'
     ? `${taskLabel(id)}, which has no row`

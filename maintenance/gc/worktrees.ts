@@ -169,6 +169,7 @@ export async function repositoriesOf(places: WorktreePaths, projects: readonly s
   return there.flat().sort();
 }
 
+/** Finds git's entries for worktrees that no longer exist, and incomplete entries that are older than an hour. */
 export async function findLeftoverEntries(places: WorktreePaths, repositories: readonly string[]): Promise<Leftover[]> {
   const left: Leftover[] = [];
   for (const commonDir of repositories) {

@@ -25,6 +25,7 @@ export type ParkedEnd = ParkedWorktree & { readonly why: 'idle' | 'count' | 'byt
 
 const DAY_MS = 24 * 3_600_000;
 
+/** Returns the worktrees to remove, the oldest first, each with the limit that it exceeds. Removes nothing. */
 export function beyondLimits(
   parked: readonly ParkedWorktree[],
   limits: ParkedLimits,
