@@ -11,6 +11,7 @@ export interface BackendAccess {
   readonly token: string | undefined;
 }
 
+/** Returns the URL and the token of the stage's backend. Fails if the supervisor has recorded no backend. */
 export async function backendAccess({ home }: Stage): Promise<BackendAccess> {
   const paths = homePaths(home);
   const url = (await readState(paths))?.facts.backendUrl;

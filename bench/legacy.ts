@@ -23,6 +23,7 @@ export async function withLegacy<T>(stage: Stage, count: number, use: (schemas: 
   }
 }
 
+/** Inserts `count` tasks into the table of the schema's dispatcher. */
 export async function submitLegacy({ sql }: Stage, schema: string, count: number): Promise<void> {
   await sql`INSERT INTO ${sql(`${schema}.tasks`)} (input) SELECT 'Write written.txt.' FROM generate_series(1, ${count}::int)`;
 }

@@ -91,14 +91,17 @@ export async function runnerPid(stage: Stage): Promise<number | undefined> {
   return allProcesses().find(({ pid, parent }) => parent === worker && isRunner(pid))?.pid;
 }
 
+/** Returns the pid in the state file of the stage's supervisor. Fails if no supervisor has written the file. */
 export async function supervisorPid({ home }: Stage): Promise<number> {
   const pid = (await readState(homePaths(home)))?.supervisor.pid;
   if (pid === undefined) throw new Error(`no supervisor has written its state in ${home}`);
   return pid;
 }
 
+/** Returns the number of the process's open file descriptors. */
 export const descriptorsOf = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
 
+/** Returns the resident memory of the process in KB, or 0 if the process does not exist. */
 export const rssKb = (pid: number): number =>
   Number(/^VmRSS:\s+(\d+) kB/m.exec(readProc(`/proc/${pid}/status`)?.toString('latin1') ?? '')?.[1] ?? 0);
 

@@ -31,6 +31,7 @@ export interface Result extends Outcome {
   readonly seconds: number;
 }
 
+/** Returns whether the line's figure meets the target. Returns undefined if the line has no target. */
 export const isMet = ({ figures, target }: Line): boolean | undefined => {
   const value = target && figures[target.figure];
   if (value === undefined) return undefined;

@@ -302,6 +302,9 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await unlessAborted(new Promise((resolve) => setTimeout(resolve, ms)), signal).catch(() => {});
 }
 
+/**
+ * Resolves with the result of `work`. Rejects with the signal's reason when the signal is aborted; `work` is not ended.
+ */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   let onAbort = (): void => {};
   const aborted = new Promise<never>((_, reject) => {

@@ -64,6 +64,7 @@ export async function alternate(n: number, { a, b }: Sides<void>): Promise<void>
   }
 }
 
+/** Measures `n` pairs, in the alternating order of `alternate`. */
 export async function measurePairs(n: number, { a, b }: Sides<number>): Promise<Pair[]> {
   const pairs: { a: number; b: number }[] = Array.from({ length: n }, () => ({ a: Number.NaN, b: Number.NaN }));
   const into = (side: 'a' | 'b', measure: (index: number) => Promise<number>) => async (index: number) => {

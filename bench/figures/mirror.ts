@@ -160,8 +160,8 @@ const MIRRORS: readonly (readonly [string, readonly string[]])[] = [
 ];
 
 /**
- * Measures the mirror: how long it takes to make it and to sync it after one commit of the user, and the disk that it
- * uses in addition to the project.
+ * Measures how long it takes to make a mirror and to sync the mirror after one commit of the user, and the disk that
+ * the mirror uses in addition to the project.
  */
 async function mirrors({ folder, project }: Site, label: string): Promise<Line[]> {
   const lines: Line[] = [];
