@@ -1,5 +1,5 @@
 /**
- * The interface through which the steps apply changes to a user's checkout and undo them. Nothing below the project's
+ * The interface through which the steps apply changes to a user's checkout and undo them. No file in the project's
  * `.git` is written: git stores new objects in the project's mirror, and the index files and temporary files that an
  * action needs are in the home.
  *

@@ -84,8 +84,7 @@ export function readDisk(root: string, relative: Buffer, idChars: number): DiskS
 
 /**
  * Returns whether the two states are equal. `modes` says whether the checkout keeps executable bits (core.fileMode). If
- * it is false, the executable bits are not compared. Of the permissions only the executable bit of the file's owner
- * counts.
+ * `modes` is false, permissions are not compared. Otherwise only the executable bit of the file's owner is compared.
  */
 export function isSameState(one: DiskState, other: DiskState, modes: boolean): boolean {
   if (one === null || other === null) return one === other;

@@ -27,7 +27,7 @@ export type CancelOutcome =
   | { readonly kind: 'requested' }
   /**
    * The request is stored and intake will carry it out, because Temporal is unavailable or a process is just starting
-   * the task. If the task has no run, it may have ended by the time the caller reads this outcome.
+   * the task. If the task has no run, the task may have ended by the time the caller reads this outcome.
    */
   | { readonly kind: 'recorded' }
   | { readonly kind: 'already_ended'; readonly state: TaskState };

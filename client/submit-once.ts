@@ -1,6 +1,6 @@
 /**
  * Submits a task under an idempotency key of the caller. However often the caller sends the request, and to which
- * backend, it creates one task.
+ * backend, one task is created.
  */
 import { createHash } from 'node:crypto';
 import { findKey, type IdempotencyKey, storeResponse, takeKey } from '../store/idempotency-keys.ts';

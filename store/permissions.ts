@@ -98,7 +98,7 @@ interface Closing {
   readonly taskId: TaskId;
   readonly sessionId: SessionId;
   readonly state: 'superseded' | 'cancelled';
-  /** If set, only requests of attempts before this one are closed. */
+  /** If set, only requests of attempts with a lower number are closed. */
   readonly before?: number;
 }
 

@@ -44,8 +44,8 @@ export function fillEntry(
 }
 
 /**
- * Creates the agent's repository in the worktree. If the worktree has a `.git` already, whether or not it is a
- * repository, it is removed first. Call this function after the checkout, because it copies the index.
+ * Creates the agent's repository in the worktree. If the worktree has a `.git` already, whether or not that `.git` is a
+ * repository, this function removes it first. Call this function after the checkout, because it copies the index.
  */
 export function makeOwnRepository({ mirror, worktreePath, adminDir, base }: OwnRepositoryOptions): void {
   const state = readState(mirror);

@@ -89,7 +89,7 @@ export async function linkLargeFiles({ from, to, replace, signal }: LinkObjects)
 const rank = (name: string): number => PACK_PARTS.indexOf(path.extname(name));
 const names = (folder: string): string[] => orAbsentSync(() => readdirSync(folder)) ?? [];
 
-/** Links the files of one folder. Returns false if a file was removed meanwhile. */
+/** Links the files of one folder. Returns false if a file was removed during the call. */
 function linkFolder({ from, to, replace }: LinkObjects, folder: string, wanted: readonly string[]): boolean {
   if (wanted.length === 0) return true;
   mkdirSync(path.join(to, folder), { recursive: true });
@@ -121,7 +121,10 @@ function linkOne(from: string, to: string): boolean {
   }
 }
 
-/** The alternates file of a project that itself borrows objects (`git clone --reference`), with absolute paths. */
+/**
+ * Returns the content of the alternates file, with absolute paths, for a project that itself borrows objects (`git
+ * clone --reference`).
+ */
 function alternates(objects: string): string {
   const text = orAbsentSync(() => readFileSync(path.join(objects, 'info', 'alternates'), 'utf8')) ?? '';
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));

@@ -33,7 +33,7 @@ export interface ParkRequest {
   readonly signal?: AbortSignal;
 }
 
-/** Parks the worktree. Returns false if it cannot be parked; the caller then removes it. */
+/** Parks the worktree. Returns false if the worktree cannot be parked; the caller then removes the worktree. */
 export async function parkWorktree(locksDir: string, request: ParkRequest): Promise<boolean> {
   const worktreePath = canonical(request.worktreePath);
   const signal = request.signal && { signal: request.signal };

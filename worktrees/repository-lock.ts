@@ -25,7 +25,7 @@ import { deferred } from '../contract/promises.ts';
 export interface LockOptions {
   /** The folder of the lock files. It is created if missing, and must not be in a user's repository. */
   readonly locksDir: string;
-  /** Names what is locked, readable for people. The lock file's name is a hash of it. */
+  /** Names what is locked, readable for people. The lock file's name is a hash of this text. */
   readonly subject: string;
   readonly signal?: AbortSignal;
   /** How long to wait for the lock before `repository_locked` is thrown. Default 10 minutes. */

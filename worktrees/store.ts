@@ -116,7 +116,7 @@ async function addAll(collection: Collection): Promise<LonghaulError | undefined
   }
 }
 
-/** Adds the ignored files that the agent added by force. Files that it has removed since are skipped. */
+/** Adds the ignored files that the agent added by force. Files that the agent has removed since then are skipped. */
 function addForced(collection: Collection): Promise<GitOutcome> {
   const { worktreePath } = collection.request;
   const there = collection.forced.filter((name) => {

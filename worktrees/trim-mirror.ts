@@ -86,7 +86,10 @@ export function trimMirror(locksDir: string, mirror: string, signal?: AbortSigna
   });
 }
 
-/** Marks the packs of the project, so that git does not store their objects a second time. Returns the marks. */
+/**
+ * Marks the packs that the mirror shares with its project, so that git does not store the objects of these packs a
+ * second time. Returns the paths of the marks.
+ */
 function protect(mirror: string, from: string | undefined): string[] {
   const pack = path.join(mirror, 'objects/pack');
   // A `.keep` file with this text remains from a trimming that was killed. The `.keep` file of a running fetch contains
