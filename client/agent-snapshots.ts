@@ -59,8 +59,8 @@ export interface AgentList {
 }
 
 /**
- * Lists what the agents offer in the folder of the project `projectId`, or in no project if it is null. Fails with
- * `project_not_found`.
+ * Lists what the agents offer in the folder of the project `projectId`, or in no project if `projectId` is null. Fails
+ * with `project_not_found`.
  */
 export async function listAgentEntries(deps: SnapshotDeps, projectId: ProjectId | null): Promise<AgentList> {
   const snapshots = await agentSnapshots(deps.sql, { projectId });

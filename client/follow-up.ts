@@ -1,6 +1,6 @@
 /**
- * Continues a session with another message. If the message does not name an agent, the choices for it, or a permission
- * policy, those of the task that it continues are used.
+ * Continues a session with another message. The new task uses the agent, the choices and the permission policy that the
+ * message names. For each of these that the message does not name, it uses that of the task that it continues.
  */
 import { findTask, type TaskView } from '../store/task-views.ts';
 import { newestTask } from '../store/sessions.ts';

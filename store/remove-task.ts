@@ -1,4 +1,4 @@
-/** Removes a task that has ended from the database, with everything that belongs only to that task. */
+/** Removes from the database a task that has ended, with everything that belongs only to this task. */
 import type { SessionId, TaskId } from '../contract/ids.ts';
 import { FINAL_STATES } from '../contract/task.ts';
 import type { Tx } from './sql.ts';

@@ -8,8 +8,8 @@ export function wellFormedText(text: string): string {
 
 /**
  * Converts all strings of a JSON value, including keys, as `wellFormedText` does. Returns the value itself if no string
- * may need a replacement. Otherwise returns a copy, also if nothing was replaced: for example, if a text contains such
- * an escape literally.
+ * may need a replacement. Otherwise returns a copy, even if nothing needed a replacement: for example, if a text
+ * contains the six characters `\u0000`.
  */
 export function wellFormed<T>(value: T): T {
   // JSON.stringify writes U+0000 and lone surrogates as \uXXXX escapes, so one search of its output finds whether a

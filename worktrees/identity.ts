@@ -1,7 +1,7 @@
 /**
  * The identity of a worktree's folder. Its path is not sufficient: a user or an agent may remove the folder, and a late
- * write, a clone or a link may put another one in its place. If Longhaul collected that folder, the change would delete
- * every file. If Longhaul removed or reset it, work of the user would be lost.
+ * write, a clone or a link may put another one in its place. If Longhaul collected that other folder, the change would
+ * delete every file. If Longhaul removed or reset the other folder, work of the user would be lost.
  *
  * A folder is identified by its inode number and its time of birth, because file systems reuse inode numbers at once.
  * The device number is not used, because it may change at a reboot. The content, including `.git`, is not used, because

@@ -1,4 +1,6 @@
-/** Warns about uncommitted edits in a user's checkout. The agent starts from a commit, so it does not see them. */
+/**
+ * Warns about uncommitted edits in a user's checkout. The agent starts from a commit, so it does not see these edits.
+ */
 import { git } from './git.ts';
 import { inspect } from './repository.ts';
 
