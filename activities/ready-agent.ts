@@ -36,6 +36,7 @@ export interface ReadyAgent extends AgentInSession {
   readonly prompt: string;
 }
 
+/** Returns the running agent with its session and the prompt to send. The prompt is not sent yet. */
 export async function readyAgent(start: AgentStart): Promise<ReadyAgent> {
   const { input } = start.task;
   const { folder } = start;

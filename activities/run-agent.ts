@@ -21,6 +21,10 @@ import { launchFor } from './task-launch.ts';
 import { recordedMessage, type TurnContext } from './turn-context.ts';
 import { continuesLater } from './turn-progress.ts';
 
+/**
+ * Resolves with the end of the turn when the agent has exited. Rejects if the agent could not be started or its turn
+ * must be retried.
+ */
 export async function runAgent(turn: TurnContext): Promise<TurnEnd> {
   const { deps, task, taken, stream, progress, hibernation } = turn;
   if (taken.earlier.length > 0) await endEarlierAgent(turn);

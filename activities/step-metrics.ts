@@ -19,6 +19,7 @@ export interface StepEnd {
   readonly failure?: { readonly code: ErrorCode | 'cancelled'; readonly retryable: boolean };
 }
 
+/** Records the duration and the outcome of one attempt of a step. */
 export function countStep({ step, seconds, failure }: StepEnd): void {
   const { metricMeter: meter } = Context.current();
   const outcome = failure === undefined ? 'done' : failure.code === 'cancelled' ? 'cancelled' : 'failed';

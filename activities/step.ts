@@ -82,7 +82,7 @@ const MAX_MESSAGE_CHARS = 2_000;
 
 /**
  * Wraps a step: it writes one log line when the step ends, and converts a failure of the step to a Temporal failure
- * whose type is the error code. A failure because Postgres is unavailable is retryable.
+ * whose type is the error code. A failure whose cause is an unavailable Postgres is retryable.
  */
 export function wrapStep<In, Out>(
   name: string,

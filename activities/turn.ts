@@ -23,6 +23,7 @@ import type { LiveTurn } from './turns.ts';
 /** The maximum time that a stop waits for an unavailable Postgres. */
 const FLUSH_TIMEOUT_MS = 5_000;
 
+/** Starts the turn and returns at once. The `result` of the turn resolves when the turn has ended. */
 export function startTurn(deps: StepDeps, start: TurnStart): LiveTurn {
   return new RunningTurn(deps, start);
 }

@@ -7,6 +7,7 @@ import type { ChangeId, TaskId } from './ids.ts';
  */
 export const NATIVE_AGENT = 'native';
 
+/** The task queue of the workflows and of the steps that need only the database. */
 export const WORKFLOW_QUEUE = 'longhaul';
 /**
  * If a worker dies during a workflow task, the run continues only after this timeout. With Temporal's default of 10 s
@@ -23,7 +24,9 @@ export const agentQueue = (host: string): string => `longhaul-agents-${host}`;
  */
 export const probeQueue = (host: string): string => `longhaul-probes-${host}`;
 
+/** The id of the workflow `task` of a task. */
 export const taskWorkflowId = (taskId: TaskId): string => `task-${taskId}`;
+/** The id of the workflow `settle`, which runs the closing steps of a task whose own run no longer exists. */
 export const settleWorkflowId = (taskId: TaskId): string => `settle-${taskId}`;
 /**
  * The workflow id of a probe; `snapshotId` is the id of a row of `agent_snapshots`. Temporal runs one workflow of an id
@@ -42,6 +45,7 @@ export const actionWorkflowId = (kind: 'apply' | 'undo', changeId: ChangeId): st
  */
 export const verifyResumeWorkflowId = (snapshotId: string): string => `verify-resume-${snapshotId}`;
 
+/** The search attributes of the runs, by which Temporal lists them. */
 export const SEARCH_ATTRIBUTES = {
   project: 'LonghaulProject',
   agent: 'LonghaulAgent',

@@ -8,6 +8,7 @@ export type AlwaysScope = (typeof ALWAYS_SCOPES)[number];
 const PREFIX = 'longhaul:always:';
 /** The id of the option "always" that Longhaul adds to the agent's options. */
 export const alwaysOption = (scope: AlwaysScope): string => `${PREFIX}${scope}`;
+/** True only for an option that Longhaul added, not for an agent's own `allow_always`. */
 export const isAlwaysOption = (optionId: string): boolean => optionId.startsWith(PREFIX);
 /** Returns the scope of an option that Longhaul added. Undefined: the option is the agent's. */
 export const scopeOfOption = (optionId: string): AlwaysScope | undefined =>

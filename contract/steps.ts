@@ -62,7 +62,7 @@ export interface CreatedWorktree {
   readonly base?: string;
 }
 
-/** The outcome of the turn. If a retry may fix a failure, the step throws it instead. */
+/** The outcome of the turn. If a retry may fix a failure, the step throws the failure instead. */
 export type DispatchResult =
   | { readonly kind: 'completed'; readonly attempt: number }
   /**

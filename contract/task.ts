@@ -1,6 +1,6 @@
 /**
- * A task's states and phases, its end, and the payloads that its workflow stores in Temporal's history. History
- * contains ids, cursors and short summaries; it never contains prompts, agent text or diffs.
+ * A task's states and phases, its end, and the payloads that its workflow stores in Temporal's history. These payloads
+ * contain ids, cursors and short summaries; they never contain prompts, agent text or diffs.
  */
 import type { ErrorCode } from './errors.ts';
 import type { TaskId } from './ids.ts';

@@ -3,10 +3,10 @@
  * content. One statement removes the beginning of a session's log and raises `compacted_seq`, so that a follower sees
  * both changes or neither. A follower whose position is below `compacted_seq` gets a snapshot.
  *
- * Must never happen: a frame is removed that a snapshot needs, that a step would look for (a frame with a key), or that
- * a follower above `compacted_seq` has not received. So compaction stops before the first frame of a message that is
- * not finished, or that was finished less than a minute ago. The minute lets a reader that was disconnected briefly
- * continue from its cursor.
+ * Must never happen: a frame is removed that a snapshot needs, that a step looks for by its key when the step is
+ * executed again, or that a follower above `compacted_seq` has not received. So compaction stops before the first frame
+ * of a message that is not finished, or that was finished less than a minute ago. The minute lets a reader that was
+ * disconnected briefly continue from its cursor.
  *
  * If the process is killed, only whole batches have been removed. Two compactions at the same time do no harm; the lock
  * only avoids double work.

@@ -25,6 +25,7 @@ export interface MessageView {
   plan?: readonly PlanEntry[];
 }
 
+/** Whether the tool call has not ended. */
 export const isOpenCall = ({ status }: ToolCall): boolean => status === 'in_progress' || status === 'pending';
 
 export function emptyMessage(): MessageView {

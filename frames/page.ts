@@ -63,6 +63,7 @@ function frameOf({ seq, text }: Entry): Frame[] {
   return frame ? [frame] : [];
 }
 
+/** Returns a page whose only frame is the snapshot. */
 export function snapshotPage(snapshot: SnapshotFrame): LogPage {
   const entry = { seq: snapshot.seq, at: Date.parse(snapshot.at), text: JSON.stringify(snapshot) };
   return { ...pageOf(entry, [entry]), frames: () => [snapshot] };

@@ -22,6 +22,7 @@ interface MessageOfLog {
   readonly messageId: MessageId;
 }
 
+/** Returns the content and the segments of the message, with the complete tool calls. */
 export async function foldMessage(db: Db, of: MessageOfLog): Promise<StreamedMessage> {
   const { view, segments } = await folded(db, { ...of, outlined: false });
   return { ...view, segments };

@@ -15,6 +15,7 @@ import type { PageReader } from './page-reader.ts';
 import { Notifier } from './notifier.ts';
 
 const POLL_MS = 2_000;
+/** The pause before a read of the log is repeated, if the read failed because Postgres is unavailable. */
 export const RETRY_MS = 250;
 /** The maximum size of the pages of one session that wait for slow readers, in total. */
 export const WINDOW_CHARS = 4 * 1024 * 1024;

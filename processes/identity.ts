@@ -59,6 +59,10 @@ function statFromProc(pid: number): ProcessStat | undefined {
   return bytes === undefined ? undefined : parseStat(bytes.toString('latin1'));
 }
 
+/**
+ * Returns the state and start time that `ps` prints, for systems without /proc. Returns `undefined` if no such process
+ * exists.
+ */
 export function statFromPs(pid: number): ProcessStat | undefined {
   const args = ['-o', 'state=,lstart=', '-p', String(pid)];
   const { error, status, stdout, stderr } = spawnSync('ps', args, { encoding: 'utf8', env: { LC_ALL: 'C' } });

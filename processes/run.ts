@@ -87,6 +87,7 @@ export async function run(wanted: RunRequest, { signal, onSpawn }: RunHooks = {}
   }
 }
 
+/** Converts the error of a failed spawn to the result of a program that was not started. */
 export function notStarted(error: unknown): NotStarted {
   const message = messageOf(error);
   return { kind: 'not_started', notFound: isErrno(error, 'ENOENT'), message };

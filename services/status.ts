@@ -47,6 +47,7 @@ const SUSPENDED = 'suspended by a signal; `longhaul up -d` continues it';
 const DRAINS = 'begins no turns; the next worker starts once the last of its turns is over';
 const NAMES = ['postgres', 'temporal', 'worker', 'backend'];
 
+/** Reads the status of all parts of the home and of the supervisor. Changes nothing. */
 export async function readStatus(settings: Settings): Promise<Status> {
   const paths = homePaths(settings.home);
   const state = await readState(paths);
@@ -137,6 +138,7 @@ export async function liveSupervisor(
   return isSupervisor ? holder.process : undefined;
 }
 
+/** Compares the pid and the start time, but not the boot id. */
 export const isSameProcess = (one: ProcessIdentity | undefined, other: ProcessIdentity): boolean =>
   one?.pid === other.pid && one.startTime === other.startTime;
 

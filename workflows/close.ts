@@ -17,6 +17,10 @@ export interface Closing {
   readonly truthfulEnd: boolean;
 }
 
+/**
+ * Runs the closing steps in order. If diff worktree, queue change or remove worktree fails, the step finish still runs.
+ * The worktree is removed only if its change was queued or it has no change.
+ */
 export async function closeTask({ taskId, run, live, end, partial, truthfulEnd }: Closing): Promise<TaskResult> {
   live.enter('diff worktree', 'collecting');
   const collected = await run.diffWorktree({ taskId }).catch((error: unknown): CollectedDiff => ({

@@ -17,6 +17,7 @@ export type ReadElicitation =
   | { readonly kind: 'read'; readonly elicitation: Elicitation; readonly hash: string }
   | { readonly kind: 'refused'; readonly why: string };
 
+/** Returns the cleaned elicitation with its hash, or the reason why it is refused. */
 export function readElicitation(params: JsonObject): ReadElicitation {
   const clean = cleanJson(params) as JsonObject;
   const elicitation = elicitationIn(clean);

@@ -128,6 +128,7 @@ const OPTION_IDS: Readonly<Record<'model' | 'mode' | 'thought_level', readonly s
   thought_level: ['thought_level', 'thinking', 'reasoning_effort', 'effort'],
 };
 
+/** Finds the option by its category, or by its usual id if no option has this category. */
 export function findOption(
   options: readonly ConfigOption[],
   category: keyof typeof OPTION_IDS,

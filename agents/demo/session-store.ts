@@ -56,6 +56,7 @@ function removeOld(): void {
   }
 }
 
+/** Creates and stores a session. Also removes sessions that were not stored again for 30 days. */
 export function createSession(cwd: string): StoredSession {
   const settings = { mode: 'edit', model: 'plain', thinking: 'off' };
   const session: StoredSession = { id: randomUUID(), cwd, ...settings, allowed: [], history: [] };

@@ -27,6 +27,7 @@ const DEFAULT_CONTEXT: Readonly<Record<ProviderName, number>> = {
   google: 1_000_000,
 };
 
+/** Returns the context size of the model in tokens: as the provider reports it, otherwise an assumed size. */
 export function contextOf(models: readonly OfferedModel[], id: string, provider: ProviderName): number {
   return models.find((model) => model.id === id)?.contextTokens ?? DEFAULT_CONTEXT[provider];
 }

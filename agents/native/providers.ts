@@ -42,6 +42,7 @@ export const KEY_VARIABLES: readonly string[] = [
 
 type Env = Readonly<Record<string, string | undefined>>;
 
+/** Reads the configured providers and the default model from the environment. Sends no request. */
 export function readModelSettings(env: Env): ModelSettings {
   const value = (...names: string[]): string | undefined =>
     names.map((name) => env[name]?.trim()).find((one) => one !== undefined && one !== '');
@@ -113,6 +114,7 @@ export async function loadModel(
   }
 }
 
+/** The thinking options that the native agent offers for each model that can think. */
 export const THINKING = ['off', 'low', 'high'] as const;
 export type Thinking = (typeof THINKING)[number];
 
@@ -132,6 +134,7 @@ export function canThink({ provider, model }: ModelId): boolean {
 
 const BUDGETS: Readonly<Record<Thinking, number>> = { off: 0, low: 4_096, high: 16_384 };
 
+/** Returns the request options for the thinking option; none if the model is not known to accept one. */
 export function thinkingOptions(id: ModelId, thinking: Thinking): SharedV3ProviderOptions {
   if (!canThink(id)) return {};
   const budget = BUDGETS[thinking];

@@ -24,6 +24,7 @@ interface Asked {
   readonly model: LanguageModelV3;
 }
 
+/** Makes the next model call of the turn and appends its record to the journal. Does not execute the tool calls. */
 export async function nextStep(context: CallContext, turn: number): Promise<void> {
   const asked = await modelOf(context);
   const { session, show } = context;

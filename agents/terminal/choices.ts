@@ -44,6 +44,9 @@ export function optionsOf(profile: TerminalProfile, session: StoredSession): Ses
   });
 }
 
+/**
+ * Sets a choice in `session`, which the caller saves. Throws an ACP error for a value that the profile does not accept.
+ */
 export function choose(
   profile: TerminalProfile,
   session: StoredSession,

@@ -23,7 +23,10 @@ import { readToTheEnd } from './whole-output.ts';
  * (screen.ts).
  */
 const SETTLE_MS = 500;
-/** The wait after the first interrupt and after the second. Then the program is ended; the driver waits 5 s in all. */
+/**
+ * The wait after the first interrupt and after the second, in ms. Then the program is ended; the driver waits 5 s for
+ * all of this.
+ */
 const INTERRUPT_GRACES_MS = [1_500, 1_000];
 /**
  * If more characters wait for the parser, the reader pauses until they are interpreted. The parser takes several MB a

@@ -78,8 +78,8 @@ class ProgramTurn implements TerminalTurn {
   async #take(): Promise<PromptResponse> {
     const end = await this.#runOnce().catch((error: unknown) => {
       if (!(error instanceof ConversationNotFoundError)) throw error;
-      // The agent no longer has its conversation, so the turn begins a new one. The prompt contains what the agent must
-      // know.
+      // The agent no longer has its conversation, so the turn begins a new conversation. The prompt contains what the
+      // agent must know.
       delete this.#start.session.conversation;
       // Separates the text of the second program from the text of the first.
       this.#updates.text('\n');

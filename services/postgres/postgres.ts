@@ -142,7 +142,8 @@ async function lastPort(dir: string): Promise<number | undefined> {
 }
 
 /**
- * Creates the cluster if it is missing, in a folder beside `data` that is renamed to `data` last. Returns the password.
+ * Creates the cluster if it is missing. initdb works in another folder, which is renamed to `data` when the cluster is
+ * complete. Returns the password.
  */
 async function initialise(dir: string, { binaries, user, env }: Programs): Promise<string> {
   if (await exists(join(dataDirOf(dir), 'PG_VERSION')))

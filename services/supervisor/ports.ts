@@ -18,6 +18,10 @@ const POLL_MS = 50;
 /** A port number in a record. Any other value is ignored. */
 export const portNumberSchema = z.number().int().min(1).max(65_535);
 
+/**
+ * Returns whether the port is free: listens on the port for a moment. A port that this process may not use counts as
+ * taken.
+ */
 export function isPortFree(port: number, host = '127.0.0.1'): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const server = createServer();

@@ -38,6 +38,7 @@ export interface FindTemporal {
   readonly signal?: AbortSignal;
 }
 
+/** Returns the path of a `temporal` program. If none exists, downloads one to the cache, or builds it there. */
 export async function findTemporal(options: FindTemporal): Promise<string> {
   const path = options.path ?? options.env['PATH'] ?? '';
   const folder = join(options.cacheDir, 'temporal', TEMPORAL_VERSION);

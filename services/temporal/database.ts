@@ -22,6 +22,7 @@ const READ_BYTES = 256 * 1024;
  */
 export type DatabaseVerdict = 'useless' | 'damaged' | undefined;
 
+/** Returns the size in bytes; 0 if the file does not exist. */
 export async function fileSize(file: string): Promise<number> {
   try {
     return (await stat(file)).size;

@@ -157,6 +157,7 @@ async function portsOf(identity: ProcessIdentity, dir: string): Promise<ServerFi
   return parsed.success ? parsed.data : undefined;
 }
 
+/** Ends the server with SIGTERM, and after 10 s with SIGKILL. Resolves when the server has exited. */
 export async function stopTemporal(identity: ProcessIdentity): Promise<void> {
   await endProcess(identity, [
     { signal: 'SIGTERM', withinMs: 10_000 },
