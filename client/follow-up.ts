@@ -1,6 +1,7 @@
 /**
  * Continues a session with another message. The new task uses the agent, the choices and the permission policy that the
- * message names. For each of these that the message does not name, it uses that of the task that it continues.
+ * message names. For each of these that the message does not name, the new task uses that of the task that it
+ * continues, but no choices if the message names another agent.
  */
 import { findTask, type TaskView } from '../store/task-views.ts';
 import { newestTask } from '../store/sessions.ts';

@@ -110,7 +110,7 @@ const LISTED_INPUT_CHARS = 1_000;
 const input = (db: Db) => db`coalesce(t.input, '') AS input`;
 const shortInput = (db: Db) => db`left(coalesce(t.input, ''), ${LISTED_INPUT_CHARS}) AS input`;
 
-/** SQL: the task's newest change. `files` is its list of files. */
+/** SQL: the task's newest change. `files` is the expression for the change's files: their list or their number. */
 const changeWith = (db: Db, files: ReturnType<typeof input>) => db`
   (SELECT jsonb_build_object('id', c.id, 'state', c.state, 'partial', c.partial, 'files', ${files}, 'additions', c.additions,
             'deletions', c.deletions, 'base_commit', c.base_commit, 'result_commit', c.result_commit,
