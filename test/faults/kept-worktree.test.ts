@@ -35,7 +35,7 @@ test('git fails permanently when the work is stored: the worktree stays and is n
   const watched = await command('watch', task);
   expect(watched).toMatchObject({ code: 1, stderr: '' });
   expect(watched.stdout).not.toContain('✓ completed');
-  expect(watched.stdout).toMatch(/^! completed · .* · its work is not in a change$/m);
+  expect(watched.stdout).toMatch(/^! completed · .* · its work is not in a change( · session [0-9a-f]{8})?$/m);
   expect(watched.stdout).toMatch(/^! The worktree was kept at .*its changes could not be collected.*gc --kept/m);
   expect(watched.stdout).toMatch(`all edits of the agent: ${worktree}`);
   const diff = await command('diff', task);
