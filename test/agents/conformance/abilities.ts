@@ -64,12 +64,12 @@ export const OF_ABILITY: Readonly<Record<Ability, Readonly<Record<string, Body>>
     'a prompt that is open makes no stall': async ({ lab, turn }) => {
       const onPermission: OpenAgent['onPermission'] = async (ask) => {
         // Longer than the stall timeout below: no event shows that the driver does not stall.
-        await new Promise((resolve) => setTimeout(resolve, 4_000));
+        await new Promise((resolve) => setTimeout(resolve, 9_000));
         return decideByPolicy('allow', ask);
       };
       const end = await turn([edit('made.txt', true)], {
         onPermission,
-        timeouts: { ...PATIENT, stallMs: 1_500, toolMs: 1_500 },
+        timeouts: { ...PATIENT, stallMs: 4_000, toolMs: 4_000 },
       });
       expect(end).toMatchObject({ kind: 'completed' });
       expect(existsSync(join(lab.cwd, 'made.txt'))).toBe(true);
