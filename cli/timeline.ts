@@ -248,7 +248,10 @@ export class Timeline {
     this.#withoutBottom(() => this.#catchUp(snapshot, remainingFrames));
   }
 
-  /** Hides the live lines while old frames are shown, because their durations would be the age of those frames. */
+  /**
+   * Hides the live lines while old frames are shown, because the durations in these lines would be the age of the
+   * frames.
+   */
   #withoutBottom(show: () => void): void {
     const before = this.#hidesBottom;
     this.#hidesBottom = true;
