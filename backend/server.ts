@@ -212,7 +212,7 @@ function requestId({ headers }: IncomingMessage): string {
 /** Returns the path without the query, which may contain a secret. */
 const pathOf = (url: string): string => url.split('?', 1)[0] ?? url;
 
-/** The log line of a request has no headers, because one of them has the token. */
+/** Returns what the log line of a request has: no headers, because a header contains the token. */
 function requestInLog({ method, url, ip }: FastifyRequest): object {
   return { method, path: pathOf(url), ip };
 }
