@@ -76,8 +76,8 @@ export interface HandledLeftover {
 }
 
 /**
- * Removes the leftovers one after the other, and yields each one after its removal. If a removal fails, the next ones
- * are still made.
+ * Removes the leftovers one after the other, and yields each one after its removal. If a removal fails, the remaining
+ * leftovers are still removed.
  */
 export async function* removeLeftovers(leftovers: readonly Leftover[]): AsyncGenerator<HandledLeftover> {
   for (const leftover of leftovers) {

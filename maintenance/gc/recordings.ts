@@ -1,8 +1,8 @@
 /**
  * Finds terminal recordings that remained in the home. When a task's turn has ended, a step moves the recordings of the
- * task to the database. So a recording in the home belongs to a task that did not reach this step, or it could not be
- * stored. Recordings are removed by age, and the oldest first if their total size exceeds the limit, but never those of
- * an open task.
+ * task to the database. So a recording in the home belongs to a task that did not reach this step, or the step could
+ * not store the recording. Recordings are removed by age, and the oldest first if their total size exceeds the limit,
+ * but never those of an open task.
  */
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
