@@ -124,7 +124,7 @@ export function matchesWords({ words, more }: CommandPattern, command: readonly 
   return words.every((tokens, at) => matchesTokens(tokens, command[at] ?? ''));
 }
 
-/** Returns the pattern that matches only these words. Undefined: no pattern can do that. */
+/** Returns the pattern that matches only these words. Undefined: no pattern matches only these words. */
 export function exactPattern(words: readonly string[]): string | undefined {
   const quoted = words.map((word) => {
     if (/^[A-Za-z0-9_@%+=:,./~-]+$/.test(word)) return word;

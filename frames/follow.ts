@@ -51,8 +51,8 @@ export class Delivery {
 export interface FollowOptions extends TailReader {
   readonly sessionId: SessionId;
   /**
-   * The number of the last frame that the reader has. If it is absent, below the compacted part, or above the log's end, the reader
-   * first gets a snapshot.
+   * The number of the last frame that the reader has. If this number is absent, below the compacted part, or above the
+   * log's end, the reader first gets a snapshot.
    */
   readonly after?: number;
   /** Ends the iteration without an error when it is aborted. */

@@ -3,9 +3,9 @@
  * writes at once when it is idle, otherwise at most every 25 ms, with one statement for all its sessions.
  *
  * Must never happen: a frame of an outdated attempt is in the log; the log has a gap, a repetition or another order.
- * The session's row that the statement updates refuses both: `writer` is the attempt's token, and `written` is the
- * number of frames that this token has added, so a resend after a lost connection adds nothing. A subquery on another
- * row would not be enough, because the statement would wait for the lock and then use its old snapshot.
+ * The statement updates the session's row only if two columns match: `writer` is the attempt's token, and `written` is
+ * the number of frames that this token has added, so a resend after a lost connection adds nothing. A subquery on
+ * another row would not be enough, because the statement would wait for the lock and then use its old snapshot.
  *
  * Not covered: frames that are still in memory when the process dies. The turn's next attempt continues from the log.
  */

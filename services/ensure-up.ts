@@ -149,7 +149,7 @@ function changedLines(parts: readonly PartRecord[], reported: Reported): string[
 
 async function supervisorEnded(options: EnsureUpOptions, own: RunningProcess): Promise<LonghaulError> {
   const log = await lastLines(options.supervisorLog);
-  // The timer keeps this process alive. Without it the process would exit here without a message.
+  // The timer keeps this process alive. Without the timer this process would exit here without a message.
   const how = await Promise.race([own.exited, sleep(EXIT_MS, 'exit status unknown')]);
   return new LonghaulError('service_unreachable', `The supervisor ended (${how}). ${options.supervisorLog} ends with:\n${log}`); // prettier-ignore
 }

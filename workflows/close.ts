@@ -38,7 +38,8 @@ export async function closeTask({ taskId, run, live, end, partial, truthfulEnd }
   if (keep === undefined) {
     live.enter('remove worktree', 'cleaning');
     await run.removeWorktree({ taskId }).catch((error: unknown) => {
-      // `endOf` rethrows a bug. A failed removal fails no task, because `longhaul gc` finds the folder later.
+      // `endOf` throws if the error is a bug of the workflow code. A failed removal fails no task, because `longhaul
+      // gc` finds the folder later.
       endOf(error);
     });
   }

@@ -20,7 +20,9 @@ import { readRecord, writeJson } from './json-file.ts';
 const identity = z.object({
   id: z.uuid(),
   path: z.string(),
-  /** The inode of the home's folder. A copy of the home has another inode; a renamed or remounted home keeps it. */
+  /**
+   * The inode of the home's folder. A copy of the home has another inode; a renamed or remounted home keeps its inode.
+   */
   inode: z.number().optional(),
   /** The mount point of the disk that contains the home's path; absent if that disk is the root file system. */
   mount_point: z.string().optional(),

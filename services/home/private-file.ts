@@ -9,8 +9,8 @@ import type { FileHandle } from 'node:fs/promises';
 import { isErrno, LonghaulError } from '../../contract/errors.ts';
 
 /**
- * Returns the text; `undefined` if the file does not exist. Fails with `invalid_input` if the file belongs to another
- * user than this process or root.
+ * Returns the text; `undefined` if the file does not exist. Fails with `invalid_input` if the file belongs neither to
+ * the user of this process nor to root.
  */
 export async function readOwnFile(file: string): Promise<string | undefined> {
   let handle: FileHandle;
