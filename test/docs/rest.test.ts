@@ -48,7 +48,7 @@ test('each request of the page gets the described response', async () => {
   const [form] = await server.sql<{ id: string }[]>`
     INSERT INTO permissions (id, task_id, session_id, kind, options, elicitation)
     VALUES (gen_random_uuid(), ${message.taskId}, ${message.sessionId}, 'elicitation',
-      ${server.sql.json(elicitationOptions(elicitation as Elicitation) as never)}, ${server.sql.json(elicitation as never)}) RETURNING id`;
+      ${server.sql.json(elicitationOptions(elicitation as Elicitation) as never)}, ${server.sql.json(elicitation)}) RETURNING id`;
   const { body: project } = await server.post('/api/projects', { path: server.repository });
   await server.sql`UPDATE sessions SET project_id = ${String(project['id'])}`;
   const values: Record<string, string> = {

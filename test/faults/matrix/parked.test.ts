@@ -3,7 +3,7 @@
  * Both tasks end as without a fault, the second change is on top of the first, and the second task has all ignored files
  * of the first one or, in a new worktree, none.
  */
-import { lstatSync } from 'node:fs';
+import { existsSync, lstatSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -160,7 +160,12 @@ class Cell {
     expect(await names(), title).toEqual([sessionId]);
     const [change] = await world.changes(second);
     const parked = { worktreePath: worktree, state: 'parked', owner: second, base: change?.result_commit };
-    expect(await listRecords(path.join(world.home, 'locks')), title).toMatchObject([parked]);
+    // If everything is killed while the worktree of the cell before is removed, its record stays, without a folder, for `gc`.
+    const records = await listRecords(path.join(world.home, 'locks'));
+    expect(
+      records.filter(({ worktreePath }) => existsSync(worktreePath)),
+      title,
+    ).toMatchObject([parked]);
     expect(await gitIn(worktree ?? '', 'rev-parse', 'HEAD'), title).toBe(change?.result_commit);
     expect(await gitIn(worktree ?? '', 'status', '--porcelain'), title).toBe('');
     // What git itself wrote halfway counts as no edit by hand.
