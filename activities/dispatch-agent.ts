@@ -203,7 +203,10 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
   }
 }
 
-/** Handles the end of this attempt by Temporal. Only a cancel that was requested ends the turn permanently. */
+/**
+ * Handles a cancellation that Temporal's SDK delivered to this attempt: after a cancel request, at a shutdown of the
+ * worker, or because Temporal ended the attempt. Only a cancel request ends the turn permanently.
+ */
 async function handleCancellation(
   { turns }: StepDeps,
   { turn, attempt, cancelled }: { turn: LiveTurn; attempt: number; cancelled: CancelledFailure },

@@ -59,6 +59,9 @@ export interface ToMerge {
   readonly blobs: Record<'base' | 'ours' | 'theirs', string>;
 }
 
+/**
+ * The outcome of merging the lines of one file: the content and mode to write, or the reason why the lines do not merge.
+ */
 export type Merged = { readonly kind: 'merged'; readonly side: NonNullable<Side> } | Conflict;
 export interface Conflict {
   readonly kind: 'conflict';

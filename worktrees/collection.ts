@@ -1,6 +1,6 @@
 /**
- * One collection of a worktree: its folders and git options, and a private copy of the index through which git reads
- * the files.
+ * What the functions that collect one worktree share (`collect.ts` stores the files that the agent left as a commit):
+ * the worktree's folders, the options for git on the worktree, and a private copy of its index.
  */
 import { constants } from 'node:fs';
 import { copyFile, rm, stat, utimes } from 'node:fs/promises';
@@ -34,6 +34,7 @@ export interface CollectRequest {
 /** The deepest nesting of repositories within repositories that is collected. Deeper nesting is an accident. */
 export const NESTING_LIMIT = 20;
 
+/** One operation that collects a worktree: its request, and where the worktree, its entry and its mirror are. */
 export interface Collection {
   readonly request: CollectRequest;
   readonly locksDir: string;
