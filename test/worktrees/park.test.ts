@@ -241,6 +241,20 @@ test('edits by hand in a parked worktree are stored before other files take thei
   expect(await readdir(path.join(lab.root, 'home', 'worktrees'))).toEqual([]);
 });
 
+test('a removal that was interrupted is completed, and what it removed is not stored as an edit by hand', async () => {
+  const lab = await openLab(FILES);
+  const { worktreePath } = await task(lab, 'one', {});
+  const record = readRecord(lab.locksDir, worktreePath);
+  if (record === undefined) throw new TypeError('a parked worktree has a record');
+  // As a kill leaves it, after the first file was removed.
+  writeRecord(lab.locksDir, { ...record, state: 'making' });
+  await rm(path.join(worktreePath, 'a.txt'));
+  expect(await lab.worktrees.removeParked({ worktreePath })).toBe('removed');
+  expect(readRecord(lab.locksDir, worktreePath)).toBeUndefined();
+  expect(await lab.inMirror('for-each-ref', 'refs/longhaul/left')).toBe('');
+  expect(await readdir(path.join(lab.root, 'home', 'worktrees'))).toEqual([]);
+});
+
 test('a worktree that a task has is not removed as a parked one', async () => {
   const lab = await openLab(FILES);
   const { worktreePath } = await task(lab, 'one', {});
