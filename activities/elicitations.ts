@@ -6,8 +6,7 @@
  */
 import type { ElicitationAsk, ElicitationDecision } from '../agents/driver.ts';
 import { elicitationOptions, type Elicitation } from '../contract/elicitation.ts';
-import { decisionOf, type RuleDecision, type RuleEffect, ruleText } from '../contract/permission-rules.ts';
-import { shortId } from '../contract/ids.ts';
+import { becauseOfRule, decisionOf, type RuleDecision, type RuleEffect } from '../contract/permission-rules.ts';
 import type { ToolCall } from '../contract/vocabulary.ts';
 import { formAnswer } from '../frames/form-answer.ts';
 import { rulesOfTask } from '../store/permission-rules.ts';
@@ -74,9 +73,7 @@ export function elicitationAnswers(
 }
 
 function becauseOf({ permission_policy: policy }: TurnTask, { rule }: RuleDecision): string {
-  return rule
-    ? `because of the ${rule.scope}'s rule ${shortId(rule.id)} (${ruleText(rule)})`
-    : `because the task's permission policy is "${policy}" and no person is asked`;
+  return rule ? becauseOfRule(rule) : `because the task's permission policy is "${policy}" and no person is asked`;
 }
 
 /** Returns a tool call for an elicitation that names none, because readers of frames and rows expect a tool call. */

@@ -8,8 +8,7 @@ import { decideByPolicy, policyFor } from '../agents/permission-policy.ts';
 import { subjectOf } from '../agents/rule-subject.ts';
 import { rulesOfTask } from '../store/permission-rules.ts';
 import type { TurnTask } from '../store/turn-task.ts';
-import { shortId } from '../contract/ids.ts';
-import { decisionOf, type RuleDecision, type RuleSubject, ruleText } from '../contract/permission-rules.ts';
+import { becauseOfRule, decisionOf, type RuleDecision, type RuleSubject } from '../contract/permission-rules.ts';
 import { commandOf } from '../contract/tool-command.ts';
 import { type PermissionContext, type AskPerson, personAsker } from './ask-person.ts';
 import { folderOf } from './task-folder.ts';
@@ -45,7 +44,7 @@ async function decideNow(
 }
 
 function notAllowed({ permission_policy: policy, mode_id: mode }: TurnTask, { rule }: RuleDecision): string {
-  if (rule) return `${NOT_ALLOWED}, because of the ${rule.scope}'s rule ${shortId(rule.id)} (${ruleText(rule)})`;
+  if (rule) return `${NOT_ALLOWED}, ${becauseOfRule(rule)}`;
   return policy === 'deny'
     ? `${NOT_ALLOWED}, because the task's permission policy is "${policy}"`
     : `${NOT_ALLOWED}, because the task's mode is ${mode ?? 'the default'} and the agent offers no way to allow once`;

@@ -99,7 +99,7 @@ export interface OpenAgent {
   onPermission(ask: PermissionAsk): Promise<PermissionDecision>;
   /** Answers an elicitation. If this function is absent, every elicitation is cancelled. */
   onElicitation?(ask: ElicitationAsk): Promise<ElicitationDecision>;
-  /** Whether the agent is told that elicitations are supported. An agent that is not told so decides without asking. */
+  /** Whether the driver reports to the agent that elicitations are supported. Otherwise the agent sends no elicitation. */
   readonly offersElicitation?: boolean;
   /** Called once after the spawn. A caller uses it to report how the process exited and what it wrote to stderr. */
   onProcess?(process: Pick<AgentProcess, 'exited' | 'stderrTail'>): void;

@@ -38,7 +38,7 @@ export interface ConflictingPath {
 
 export type Plan =
   | { readonly kind: 'conflict'; readonly paths: readonly ConflictingPath[] }
-  | { readonly kind: 'plan'; readonly journal: Journal; readonly notes: readonly string[] };
+  | { readonly kind: 'plan'; readonly journal: Journal };
 
 /** The content that a path will have after the action. */
 interface Outcome {
@@ -63,7 +63,7 @@ export async function makePlan(checkout: Checkout, wanted: readonly Wanted[], re
   const entries = await entriesOf(checkout, outcomes, found);
   const { topLevel, mirror, modes } = checkout;
   await keepBlobs(checkout, entries, ref);
-  return { kind: 'plan', journal: { checkout: topLevel, mirror, ref, modes, entries }, notes: [] };
+  return { kind: 'plan', journal: { checkout: topLevel, mirror, ref, modes, entries } };
 }
 
 /**

@@ -53,7 +53,7 @@ interface Move {
 export async function writeFiles(request: WriteRequest): Promise<{ readonly changed?: Buffer }> {
   const { journal } = request;
   const moves = movesOf(request, journal.entries, ({ was, becomes }) => ({ from: was, to: becomes }));
-  const left = await makeMoves(request, moves, (path) => ({ stop: path }));
+  const left = await makeMoves(request, moves, { stopAtOther: true });
   return left[0] === undefined ? {} : { changed: left[0] };
 }
 
@@ -65,7 +65,7 @@ export async function takeBack(request: WriteRequest): Promise<{ readonly left: 
   const swapped = movesOf(request, request.journal.entries, ({ was, becomes }) => ({ from: becomes, to: was }));
   const deleted = swapped.filter((move) => move.to === null).toReversed();
   const moves = [...deleted, ...swapped.filter((move) => move.to !== null)];
-  const left = await makeMoves(request, moves, () => 'continue');
+  const left = await makeMoves(request, moves, { stopAtOther: false });
   const { checkout } = request.journal;
   for (const move of deleted) pruneFolders(checkout, move.path);
   return { left };
@@ -85,10 +85,11 @@ function movesOf(
   });
 }
 
+/** Makes the moves. Returns the paths whose content is neither that before nor that after the move. */
 async function makeMoves(
   { journal, signal }: WriteRequest,
   moves: readonly Move[],
-  onOther: (path: Buffer) => { readonly stop: Buffer } | 'continue',
+  { stopAtOther }: { readonly stopAtOther: boolean },
 ): Promise<Buffer[]> {
   const { checkout, modes } = journal;
   const idChars = idCharsOf(journal);
@@ -104,7 +105,7 @@ async function makeMoves(
       else if (isSameState(state, move.from, modes)) replace(checkout, move, contents.get(move.to?.raw ?? ''));
       else {
         left.push(move.path);
-        if (onOther(move.path) !== 'continue') return left;
+        if (stopAtOther) return left;
       }
     }
     await breathe();

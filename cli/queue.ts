@@ -70,7 +70,7 @@ export const moveAction = (text: string, place: number, _options: unknown, comma
   return runCommand(options, () =>
     withLonghaul(async ({ longhaul }) => {
       const queue = await moveTask(longhaul, await resolveTaskId(longhaul.sql, text), place);
-      process.stdout.write(`${options.json ? JSON.stringify(queue) : queueText(queue)}\n`);
+      printQueue(queue, options);
     }),
   );
 };
@@ -83,9 +83,13 @@ function inSession(
   return runCommand(options, () =>
     withLonghaul(async (context) => {
       const queue = await work(context, await resolveSession(context.longhaul, text));
-      process.stdout.write(`${options.json ? JSON.stringify(queue) : queueText(queue)}\n`);
+      printQueue(queue, options);
     }),
   );
+}
+
+function printQueue(queue: QueueState, { json }: Options): void {
+  process.stdout.write(`${json ? JSON.stringify(queue) : queueText(queue)}\n`);
 }
 
 function ofTask(

@@ -5,7 +5,7 @@
  * Must never happen: an `allow` rule allows more than its text says. So `allow` matches only what is certain, while
  * `deny` and `ask` also match what the request may possibly mean.
  */
-import type { PermissionId, ProjectId, RuleId, SessionId, TaskId } from './ids.ts';
+import { type PermissionId, type ProjectId, type RuleId, type SessionId, shortId, type TaskId } from './ids.ts';
 import { commandPattern, matchesWords, possibleCommands } from './shell-words.ts';
 import { matchesGlob } from './wildcards.ts';
 
@@ -150,3 +150,7 @@ export function ruleText({
   ];
   return `${effect} ${about.join(', ') || 'everything'}`;
 }
+
+/** Returns the reason that a warning names if the rule has decided a request. */
+export const becauseOfRule = (rule: PermissionRule): string =>
+  `because of the ${rule.scope}'s rule ${shortId(rule.id)} (${ruleText(rule)})`;

@@ -75,13 +75,19 @@ async function lockChange(tx: Tx, changeId: ChangeId): Promise<LockedChange | un
   return change;
 }
 
+/** Returns the action on the change that has not ended. */
+async function openAction(tx: Tx, changeId: ChangeId): Promise<ActionRow | undefined> {
+  const [open] = await tx<ActionRow[]>`
+    SELECT ${columns(tx)} FROM change_actions WHERE change_id = ${changeId} AND ended_at IS NULL`;
+  return open;
+}
+
 /** Stores the request to apply or undo a change. */
 export function requestAction(sql: Sql, { changeId, kind, target, by }: ActionRequest): Promise<RequestedAction> {
   return sql.begin(async (tx) => {
     const change = await lockChange(tx, changeId);
     if (!change) return { kind: 'missing' };
-    const [open] = await tx<ActionRow[]>`
-      SELECT ${columns(tx)} FROM change_actions WHERE change_id = ${changeId} AND ended_at IS NULL`;
+    const open = await openAction(tx, changeId);
     if (open) {
       const isEqual = open.kind === kind && open.target === target;
       return isEqual ? { kind: 'requested', actionId: open.id } : { kind: 'busy', action: open };
@@ -105,8 +111,7 @@ export function rejectChange(
   return sql.begin(async (tx) => {
     const change = await lockChange(tx, changeId);
     if (!change) return { kind: 'missing' };
-    const [open] = await tx<ActionRow[]>`
-      SELECT ${columns(tx)} FROM change_actions WHERE change_id = ${changeId} AND ended_at IS NULL`;
+    const open = await openAction(tx, changeId);
     if (open) return { kind: 'busy', action: open };
     if (!isFrom('reject', change.state)) return { kind: 'superseded', state: change.state };
     const [row] = await tx<{ id: ActionId }[]>`

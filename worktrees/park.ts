@@ -172,7 +172,7 @@ const atEntry = (cwd: string, adminDir: string, signal: AbortSignal | undefined)
   ...(signal && { signal }),
 });
 
-/** Returns the name of the ref that stores edits made by hand in a parked worktree. */
+/** Returns the name of the ref that stores edits which were left in a worktree and are in no commit. */
 export const leftRef = (owner: string | undefined, worktreePath: string): string =>
   `refs/longhaul/left/${owner ?? path.basename(worktreePath).replace(/[^\w-]/g, '-')}`;
 

@@ -43,6 +43,10 @@ export function followUpRoutes(api: Api, { longhaul, projectRoots }: RouteDeps):
     const made = await submitOnce(deps, submission, key, { ...body, sessionId });
     return { task: taskBody(made.task), replayed: made.replayed };
   };
+  const headersOf = ({ task: { id }, replayed }: Made) => ({
+    location: `/api/tasks/${id}`,
+    ...(replayed !== undefined && { 'idempotency-replayed': String(replayed) }),
+  });
 
   const reply = {
     operationId: 'replyToTask',
@@ -58,8 +62,7 @@ export function followUpRoutes(api: Api, { longhaul, projectRoots }: RouteDeps):
   api.post('/tasks/:id/reply', { schema: reply }, async (request, answer) => {
     const submission = await replyTo(deps, request.params.id as TaskId, messageOf(request.body));
     const made = await make(submission, request.body, request.headers['idempotency-key']);
-    if (made.replayed !== undefined) void answer.header('idempotency-replayed', String(made.replayed));
-    return answer.code(201).header('location', `/api/tasks/${made.task.id}`).send(made.task);
+    return answer.code(201).headers(headersOf(made)).send(made.task);
   });
 
   const send = {
@@ -75,8 +78,7 @@ export function followUpRoutes(api: Api, { longhaul, projectRoots }: RouteDeps):
   api.post('/sessions/:id/send', { schema: send }, async (request, answer) => {
     const submission = await messageTo(deps, request.params.id as SessionId, messageOf(request.body));
     const made = await make(submission, request.body, request.headers['idempotency-key']);
-    if (made.replayed !== undefined) void answer.header('idempotency-replayed', String(made.replayed));
-    return answer.code(201).header('location', `/api/tasks/${made.task.id}`).send(made.task);
+    return answer.code(201).headers(headersOf(made)).send(made.task);
   });
 }
 

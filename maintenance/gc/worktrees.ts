@@ -15,6 +15,7 @@ import { listRecords, type WorktreeRecord } from '../../worktrees/records.ts';
 import { listMirrors } from '../../worktrees/mirror.ts';
 import { commonDirOf, orAbsent } from '../../worktrees/repository.ts';
 import { findLeftEntries, type FindLeftEntries, removeLeftEntry } from '../../worktrees/leftovers.ts';
+import { leftRef } from '../../worktrees/park.ts';
 import { makeWorktrees, type Worktrees } from '../../worktrees/worktrees.ts';
 import { sessionOf } from '../parked/parked-worktrees.ts';
 import { type GcOptions, HOUR_MS, type Leftover, REMOVED, type Removal } from './leftover.ts';
@@ -111,7 +112,7 @@ async function storeAndRemove(
   input: string | undefined,
 ): Promise<Removal> {
   const { worktreePath, base, owner } = record;
-  const ref = `refs/longhaul/left/${owner ?? path.basename(worktreePath).replace(/[^\w-]/g, '-')}`;
+  const ref = leftRef(owner, worktreePath);
   const message =
     head(input?.trim().split('\n', 1)[0] ?? '', 200) || `What ${owner ? taskLabel(owner) : 'a task'} left`;
   const same = { worktreePath, ...(owner && { owner }) };

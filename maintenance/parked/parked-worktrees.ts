@@ -35,18 +35,20 @@ export interface ParkedPlace {
   readonly pathVariable: string | undefined;
 }
 
-/** Lists the parked worktrees of a home, with their sizes. */
+/**
+ * Lists the parked worktrees of a home, with their sizes. The size of a worktree that is in `measured`, parked at the
+ * same time, is not measured again, because no program writes into a parked worktree.
+ */
 export async function listParked(
   { locksDir, pathVariable }: ParkedPlace,
-  sizes = new Map<string, number>(),
+  measured: readonly ParkedWorktree[] = [],
 ): Promise<ParkedWorktree[]> {
   const parked: ParkedWorktree[] = [];
   for (const { worktreePath, parked: state } of await listRecords(locksDir)) {
     if (state === undefined) continue;
-    const key = `${state.since} ${worktreePath}`;
-    const bytes = sizes.get(key) ?? (await sizeOf(worktreePath, pathVariable));
-    sizes.set(key, bytes);
-    parked.push({ worktreePath, since: state.since, bytes });
+    const { since } = state;
+    const same = measured.find((one) => one.worktreePath === worktreePath && one.since === since);
+    parked.push({ worktreePath, since, bytes: same?.bytes ?? (await sizeOf(worktreePath, pathVariable)) });
   }
   return parked;
 }
@@ -87,10 +89,8 @@ export interface KeepParked extends ParkedPlace {
 export class ParkedWorktrees {
   readonly #options: KeepParked;
   #parked: Deferred<void> = deferred();
-  /**
-   * The sizes of the parked worktrees by path. Each is measured once, because no program writes into a parked worktree.
-   */
-  readonly #sizes = new Map<string, number>();
+  /** The parked worktrees that the last round found, with their sizes. */
+  #measured: readonly ParkedWorktree[] = [];
 
   constructor(options: KeepParked) {
     this.#options = options;
@@ -127,7 +127,8 @@ export class ParkedWorktrees {
 
   async #trim(signal: AbortSignal): Promise<void> {
     const { root, sql, limits } = this.#options;
-    const parked = await listParked(this.#options, this.#sizes);
+    const parked = await listParked(this.#options, this.#measured);
+    this.#measured = parked;
     if (parked.length === 0) return;
     const open = await openSessions(
       sql,

@@ -13,7 +13,7 @@ import type { SessionId, TaskId } from '../../contract/ids.ts';
 import { builtCommand } from '../lab/built.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { append, delta } from '../lab/log.ts';
-import { longhaul as inHome, type Ran } from '../lab/longhaul.ts';
+import { longhaul as inHome, longhaulWith, type Ran } from '../lab/longhaul.ts';
 import { until } from '../lab/until.ts';
 
 let database: LabDatabase;
@@ -36,11 +36,7 @@ afterAll(async () => {
 });
 
 const longhaul = (...args: string[]): Promise<Ran> =>
-  inHome(join(dir, 'home'), args, {
-    DATABASE_URL: database.url,
-    TEMPORAL_ADDRESS: inject('temporalAddress'),
-    TEMPORAL_CONFIG_FILE: '/dev/null',
-  });
+  longhaulWith(join(dir, 'home'), args, { databaseUrl: database.url, temporalAddress: inject('temporalAddress') });
 
 async function addProject(name: string, path: string): Promise<string> {
   const [row] = await sql<{ id: string }[]>`INSERT INTO projects (name, path) VALUES (${name}, ${path}) RETURNING id`;

@@ -10,7 +10,7 @@ import type { PermissionId, SessionId } from '../../contract/ids.ts';
 import type { ToolCall } from '../../contract/vocabulary.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { labSession, type LabMessage } from '../lab/log.ts';
-import { longhaul, type Ran } from '../lab/longhaul.ts';
+import { longhaulWith, type Ran } from '../lab/longhaul.ts';
 
 let database: LabDatabase;
 let home: string;
@@ -24,11 +24,7 @@ afterAll(async () => {
 });
 
 const run = (...args: string[]): Promise<Ran> =>
-  longhaul(home, args, {
-    DATABASE_URL: database.url,
-    TEMPORAL_ADDRESS: inject('temporalAddress'),
-    TEMPORAL_CONFIG_FILE: '/dev/null',
-  });
+  longhaulWith(home, args, { databaseUrl: database.url, temporalAddress: inject('temporalAddress') });
 
 const OPTIONS = [
   { option_id: 'a', name: 'No', kind: 'reject_once' },

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
-import { longhaul, type Ran } from '../lab/longhaul.ts';
+import { longhaulWith, type Ran } from '../lab/longhaul.ts';
 import { makeRepository } from '../lab/repositories.ts';
 
 let database: LabDatabase;
@@ -25,11 +25,7 @@ afterAll(async () => {
 });
 
 const run = (...args: string[]): Promise<Ran> =>
-  longhaul(home, args, {
-    DATABASE_URL: database.url,
-    TEMPORAL_ADDRESS: inject('temporalAddress'),
-    TEMPORAL_CONFIG_FILE: '/dev/null',
-  });
+  longhaulWith(home, args, { databaseUrl: database.url, temporalAddress: inject('temporalAddress') });
 
 let session: string;
 let running: string;

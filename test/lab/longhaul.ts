@@ -30,3 +30,16 @@ export async function longhaul(
     (error: Ran) => ({ code: error.code, stdout: error.stdout, stderr: error.stderr }),
   );
 }
+
+/** Runs commands with a Postgres and a Temporal server that do not belong to the home. */
+export function longhaulWith(
+  home: string,
+  args: readonly string[],
+  services: { readonly databaseUrl: string; readonly temporalAddress: string },
+): Promise<Ran> {
+  return longhaul(home, args, {
+    DATABASE_URL: services.databaseUrl,
+    TEMPORAL_ADDRESS: services.temporalAddress,
+    TEMPORAL_CONFIG_FILE: '/dev/null',
+  });
+}

@@ -6,7 +6,7 @@ import type { ChangeId, TaskId } from '../../contract/ids.ts';
 import { actionWorkflowId } from '../../contract/names.ts';
 import { keepHistory } from '../lab/histories.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
-import { longhaul, type Ran } from '../lab/longhaul.ts';
+import { longhaulWith, type Ran } from '../lab/longhaul.ts';
 import { treeOf } from '../lab/repositories.ts';
 
 let lab: Lab;
@@ -17,11 +17,7 @@ beforeAll(async () => {
 afterAll(() => lab.close());
 
 const command = (...args: string[]): Promise<Ran> =>
-  longhaul(lab.home, args, {
-    DATABASE_URL: lab.databaseUrl,
-    TEMPORAL_ADDRESS: lab.temporal.address,
-    TEMPORAL_CONFIG_FILE: '/dev/null',
-  });
+  longhaulWith(lab.home, args, { databaseUrl: lab.databaseUrl, temporalAddress: lab.temporal.address });
 
 async function changed(input: string): Promise<TaskId> {
   const task = await lab.submit({ input });

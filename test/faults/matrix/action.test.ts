@@ -9,11 +9,11 @@ import { serviceFailure } from '../../../client/outage.ts';
 import { holdStatement, type Statement } from '../../lab/holds.ts';
 import { type LabHome, startHome } from '../../lab/home.ts';
 import { treeOf } from '../../lab/repositories.ts';
+import { chosenOf } from './chosen.ts';
 import { ACTION_ROWS, recordPathCell } from './paths.ts';
 
 const PARTS = ['worker', 'backend', 'temporal', 'postgres', 'supervisor', 'all'] as const;
-const CHOSEN = process.env['LONGHAUL_FAULTS_VICTIMS']?.split(',');
-const VICTIMS = PARTS.filter((victim) => CHOSEN?.includes(victim) ?? true);
+const VICTIMS = chosenOf(PARTS);
 /** Only ends what hangs. */
 const CELL_TIMEOUT_MS = 240_000;
 

@@ -1,12 +1,11 @@
 /** The cells of one moment as tests, one after the other on one Longhaul; after one that failed, on another. */
 import { afterAll, afterEach, beforeEach, test } from 'vitest';
 import { runCell, VICTIMS } from './cell.ts';
+import { chosenOf } from './chosen.ts';
 import type { Moment } from './moments.ts';
 import { startWorld, type World } from './world.ts';
 
-/** `LONGHAUL_FAULTS_VICTIMS`, names separated by commas; without it all. */
-const CHOSEN = process.env['LONGHAUL_FAULTS_VICTIMS']?.split(',');
-export const CHOSEN_VICTIMS = VICTIMS.filter((victim) => CHOSEN?.includes(victim) ?? true);
+export const CHOSEN_VICTIMS = chosenOf(VICTIMS);
 
 /** Only ends what hangs: a cell takes some ten seconds. */
 export const CELL_TIMEOUT_MS = 240_000;

@@ -7,12 +7,12 @@ import type { LabHome } from '../../lab/home.ts';
 import type { Victim } from './cell.ts';
 import { record } from './results.ts';
 import { SEED } from './seed.ts';
+import { chosenOf } from './chosen.ts';
 
 const PATH_PARTS = ['worker', 'agent', 'temporal', 'postgres', 'all'] as const;
 export type PathVictim = (typeof PATH_PARTS)[number];
 
-const CHOSEN = process.env['LONGHAUL_FAULTS_VICTIMS']?.split(',');
-export const PATH_VICTIMS = PATH_PARTS.filter((victim) => CHOSEN?.includes(victim) ?? true);
+export const PATH_VICTIMS = chosenOf(PATH_PARTS);
 
 export const PATH_MOMENTS = ['mid-stream', 'mid-tool'] as const;
 export type PathMoment = (typeof PATH_MOMENTS)[number];

@@ -11,10 +11,10 @@ import type { TaskId } from '../../../contract/ids.ts';
 import { isConnectionLoss } from '../../../store/sql.ts';
 import { type LabHome, startHome } from '../../lab/home.ts';
 import { VICTIMS } from './cell.ts';
+import { chosenOf } from './chosen.ts';
 import { killPart, type PromptMoment, promptRow, recordPathCell } from './paths.ts';
 
-const CHOSEN = process.env['LONGHAUL_FAULTS_VICTIMS']?.split(',');
-const CELLS = VICTIMS.filter((victim) => CHOSEN?.includes(victim) ?? true);
+const CELLS = chosenOf(VICTIMS);
 /** Only ends what hangs. */
 const CELL_TIMEOUT_MS = 240_000;
 
